@@ -1,0 +1,42 @@
+# Everything that a person or CI runs. `make` formats, lints and tests.
+#
+# Tools and test programs are pinned by the project's own files and built once
+# into LARDER_CACHE, outside the checkout.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+export CGO_ENABLED := 0
+export LARDER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/larder
+
+LINT_VERSION := 2.15.0
+LINT         := $(LARDER_CACHE)/bin/golangci-lint-$(LINT_VERSION)
+
+.PHONY: all build run fmt lint unit race test help
+
+all: fmt lint test ## format, lint, test
+
+build: ## build bin/larder
+	go build -trimpath -o bin/ ./cmd/...
+
+run: build ## build and run a server that stock sccache can use at once
+	./bin/larder serve ./data
+
+fmt: $(LINT) ## format the code
+	$(LINT) fmt
+
+lint: $(LINT) ## check format and lint rules
+	$(LINT) fmt --diff
+	$(LINT) run
+
+unit: ## unit, conformance, crash and fault tests
+	go test -shuffle=on ./...
+
+race: ## the same under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+$(LINT):
+	mkdir -p $(@D)
+	cd tools && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12

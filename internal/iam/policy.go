@@ -1,0 +1,4 @@
+package iam
+
+// Policy is a parsed policy document.
+type Policy struct{}

@@ -1,0 +1,75 @@
+package iam
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Names that must not be mixed up.
+type (
+	AccessKeyID string
+	UserName    string
+	GroupName   string
+	PolicyName  string
+)
+
+// Secret is a secret that no log, error or JSON document shows.
+type Secret string
+
+// LogValue hides the secret from slog.
+func (Secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// String hides the secret from fmt.
+func (Secret) String() string { return "[redacted]" }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return "[redacted]" }
+
+// MarshalText hides the secret from encoders; use Reveal where it must be sent.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// Kind is how a principal came to be.
+type Kind uint8
+
+// The kinds of principals.
+const (
+	Anonymous      Kind = iota // no credentials at all
+	Root                       // the root user's own key
+	User                       // a user's own key
+	ServiceAccount             // an access key that derives from a user or root
+	Session                    // temporary credentials from STS
+)
+
+// Principal is who the server established the caller to be. Every field comes
+// from the server's own records, never from the request.
+type Principal struct {
+	Kind      Kind
+	User      UserName    // whose rights count: the user, or the parent of a derived credential
+	AccessKey AccessKeyID // the key that signed
+	Groups    []GroupName
+	Claims    map[string][]string // of the token that a session was made from: "sub", "iss", "groups", …
+	Expires   time.Time           // zero for credentials that do not expire
+}
+
+// Credential is what a signature is verified with.
+type Credential struct {
+	Principal Principal
+	Secret    Secret
+}
+
+type principalKey struct{}
+
+// WithPrincipal returns a context that carries p.
+func WithPrincipal(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// PrincipalFrom returns the context's principal, the anonymous one if it has none.
+func PrincipalFrom(ctx context.Context) Principal {
+	p, _ := ctx.Value(principalKey{}).(Principal)
+	return p
+}

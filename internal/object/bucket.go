@@ -1,0 +1,36 @@
+package object
+
+import "time"
+
+// Bucket is one bucket and its configuration.
+type Bucket struct {
+	Name        BucketName
+	Incarnation uint64 // differs between two buckets that had one name after each other
+	Created     time.Time
+	Config      BucketConfig
+}
+
+// BucketConfig is what can be set on a bucket. The zero value is a plain bucket.
+type BucketConfig struct {
+	// Cache marks a build cache: contents may be evicted, and ETags need not be
+	// MD5 (they take the form "<32 hex>-1", which no client mistakes for one).
+	Cache bool `json:"cache,omitempty"`
+
+	// Quota is the most bytes that the bucket may hold, 0 for no limit. The
+	// store enforces it exactly, whatever writes run at once, with fault.Full
+	// of noun Quota.
+	Quota int64 `json:"quota,omitempty"`
+
+	// Policy is the bucket policy document, nil if there is none. The store
+	// keeps it and does not read it.
+	Policy []byte `json:"policy,omitempty"`
+
+	// Tags are the bucket's tags.
+	Tags []Tag `json:"tags,omitempty"`
+}
+
+// Usage is what a bucket holds. It is exact.
+type Usage struct {
+	Objects int64
+	Bytes   int64 // of current objects' bodies; uploads in progress do not count
+}
