@@ -1,0 +1,180 @@
+package certs_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/larder-cache/larder/internal/certs"
+)
+
+func TestAuthorityIssuesForEveryName(t *testing.T) {
+	dir := t.TempDir()
+	authority, err := certs.NewAuthority(dir, []string{"localhost", "*.cache.example", "127.0.0.1", "::1"}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := certs.Open(authority.Source(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(authority.CAFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	cert, err := store.Certificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"localhost", "sccache.cache.example", "127.0.0.1", "::1"} {
+		if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "other.example"}); err == nil {
+		t.Error("a foreign name is accepted")
+	}
+	for name, want := range map[string]os.FileMode{"ca.key": 0o600, "private.key": 0o600} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, want %v", name, info.Mode().Perm(), want)
+		}
+	}
+}
+
+func TestAuthorityKeepsItsCertificateAndRenewsTheServers(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now()
+	open := func(at time.Time, names ...string) (ca, leaf string) {
+		t.Helper()
+		if _, err := certs.NewAuthority(dir, names, func() time.Time { return at }); err != nil {
+			t.Fatal(err)
+		}
+		return read(t, filepath.Join(dir, "ca.crt")), read(t, filepath.Join(dir, "public.crt"))
+	}
+	ca, leaf := open(now, "a")
+	tests := []struct {
+		name  string
+		at    time.Time
+		names []string
+		renew bool
+	}{
+		{"unchanged", now, []string{"a"}, false},
+		{"soon to expire", now.Add(61 * 24 * time.Hour), []string{"a"}, true},
+		{"another name", now, []string{"a", "b"}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			newCA, newLeaf := open(tt.at, tt.names...)
+			if newCA != ca {
+				t.Error("the authority changed: every client would lose its trust")
+			}
+			if renewed := newLeaf != leaf; renewed != tt.renew {
+				t.Errorf("renewed: %v, want %v", renewed, tt.renew)
+			}
+			leaf = newLeaf
+		})
+	}
+}
+
+func TestReload(t *testing.T) {
+	first, second := pairFor(t, "first.example"), pairFor(t, "second.example")
+	dir := t.TempDir()
+	place := func(from certs.Pair) {
+		copyFile(t, from.Cert, filepath.Join(dir, "public.crt"))
+		copyFile(t, from.Key, filepath.Join(dir, "private.key"))
+	}
+	place(first)
+	synctest.Test(t, func(t *testing.T) {
+		store, err := certs.Open(certs.Directory(dir), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _ = store.Run(t.Context()) }()
+		wait := func(want string) {
+			t.Helper()
+			<-time.After(3 * time.Second)
+			if got := strings.Join(store.Names(), ","); got != want {
+				t.Errorf("serving %q, want %q", got, want)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, "public.crt"), []byte("half a fi"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wait("first.example")
+		place(second)
+		wait("second.example")
+	})
+}
+
+func TestSubfoldersArePickedByName(t *testing.T) {
+	dir := t.TempDir()
+	for folder, name := range map[string]string{"": "default.example", "other": "other.example"} {
+		pair := pairFor(t, name)
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		copyFile(t, pair.Cert, filepath.Join(dir, folder, "public.crt"))
+		copyFile(t, pair.Key, filepath.Join(dir, folder, "private.key"))
+	}
+	store, err := certs.Open(certs.Directory(dir), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sni, want := range map[string]string{"other.example": "other.example", "default.example": "default.example", "unknown": "default.example", "": "default.example"} {
+		hello := &tls.ClientHelloInfo{
+			ServerName: sni, SupportedVersions: []uint16{tls.VersionTLS13}, CipherSuites: []uint16{tls.TLS_AES_128_GCM_SHA256},
+			SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, SupportedCurves: []tls.CurveID{tls.CurveP256},
+		}
+		cert, err := store.Certificate(hello)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cert.Leaf.DNSNames[0]; got != want {
+			t.Errorf("%q gets %s, want %s", sni, got, want)
+		}
+	}
+}
+
+func TestEmptyDirectorySaysWhatToDo(t *testing.T) {
+	_, err := certs.Open(certs.Directory(t.TempDir()), slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "public.crt") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func pairFor(t *testing.T, name string) certs.Pair {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := certs.NewAuthority(dir, []string{name}, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	return certs.Pair{Cert: filepath.Join(dir, "public.crt"), Key: filepath.Join(dir, "private.key")}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.WriteFile(to, []byte(read(t, from)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
