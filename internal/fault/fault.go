@@ -143,7 +143,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Is reports whether target is this fault's kind.
 func (e *Error) Is(target error) bool {
-	kind, ok := target.(Kind) //nolint:errorlint // a Kind is a value to compare with, not a wrapped error
+	kind, ok := target.(Kind)
 	return ok && kind == e.Kind
 }
 

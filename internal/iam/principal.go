@@ -2,23 +2,23 @@ package iam
 
 import (
 	"context"
-	"log/slog"
 	"time"
 )
 
-// Names that must not be mixed up.
-type (
-	AccessKeyID string
-	UserName    string
-	GroupName   string
-	PolicyName  string
-)
+// AccessKeyID names a key that signs requests.
+type AccessKeyID string
+
+// UserName names a user.
+type UserName string
+
+// GroupName names a group of users.
+type GroupName string
+
+// PolicyName names a policy document.
+type PolicyName string
 
 // Secret is a secret that no log, error or JSON document shows.
 type Secret string
-
-// LogValue hides the secret from slog.
-func (Secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // String hides the secret from fmt.
 func (Secret) String() string { return "[redacted]" }
@@ -26,7 +26,8 @@ func (Secret) String() string { return "[redacted]" }
 // GoString hides the secret from %#v.
 func (Secret) GoString() string { return "[redacted]" }
 
-// MarshalText hides the secret from encoders; use Reveal where it must be sent.
+// MarshalText hides the secret from slog and other encoders; use Reveal where
+// it must be sent.
 func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
 // Reveal returns the secret itself.
