@@ -1,0 +1,120 @@
+package app_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/larder-cache/larder/internal/app"
+)
+
+func TestPrecedence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "larder.toml")
+	write(t, file, "address = \":1\"\ndomain = [\"a.example\", \"b.example\"]\nhttp2 = true\nmemory = 1048576\n")
+	minioFile := filepath.Join(t.TempDir(), "config.env")
+	write(t, minioFile, "# comment\n\nexport MINIO_ROOT_USER=\"minio\"\nexport MINIO_ROOT_PASSWORD='minio123'\nMINIO_ADDRESS=:4\n")
+	tests := []struct {
+		name string
+		src  app.Sources
+		want string
+	}{
+		{"default", app.Sources{}, ":9000"},
+		{"file", app.Sources{File: file}, ":1"},
+		{"MinIO's variable over file", app.Sources{File: file, Environ: []string{"MINIO_ADDRESS=:2"}}, ":2"},
+		{"own variable over MinIO's", app.Sources{File: file, Environ: []string{"MINIO_ADDRESS=:2", "LARDER_ADDRESS=:3"}}, ":3"},
+		{"MinIO's file over MinIO's variable", app.Sources{Environ: []string{"MINIO_ADDRESS=:2", "MINIO_CONFIG_ENV_FILE=" + minioFile}}, ":4"},
+		{"flag over all", app.Sources{Flags: map[string]string{"address": ":5"}, File: file, Environ: []string{"LARDER_ADDRESS=:3"}}, ":5"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.src.Environ = append(tt.src.Environ, "LARDER_DIR=/data")
+			cfg, warnings, err := app.Load(tt.src)
+			if err != nil || len(warnings) > 0 {
+				t.Fatal(err, warnings)
+			}
+			if cfg.Address != tt.want {
+				t.Errorf("address %s, want %s", cfg.Address, tt.want)
+			}
+		})
+	}
+}
+
+func TestAMinIOEnvironmentIsTaken(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "password")
+	write(t, secret, "minio123\n")
+	cfg, warnings, err := app.Load(app.Sources{MinIO: true, Environ: []string{
+		"MINIO_ROOT_USER=minio", "MINIO_ROOT_PASSWORD_FILE=" + secret, "MINIO_DOMAIN=minio.example:9000,other.example",
+		"MINIO_SERVER_URL=https://minio.example/", "MINIO_REGION=eu", "MINIO_VOLUMES=/data", "MINIO_BROWSER=on", "MINIO_FANCY=1", "PATH=/bin",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := app.Config{
+		Dir: "/data", Address: ":9000", ConsoleAddress: ":9090", RootUser: "minio", RootPassword: "minio123", URL: "https://minio.example",
+		Domains: []string{"minio.example", "other.example"}, Region: "eu", Memory: 512 << 20, Reserve: 1 << 30, DrainTimeout: 20 * time.Second, AccessLog: true, MinIO: true,
+	}
+	if diff := cmp.Diff(want, cfg); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"MINIO_BROWSER has no effect: the console is always there", "MINIO_FANCY is not known and has no effect"}, warnings); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.toml")
+	write(t, bad, "listen-on = \":1\"\n")
+	badEnv := filepath.Join(t.TempDir(), "config.env")
+	write(t, badEnv, "export MINIO_ROOT_USER=\"minio\nnonsense\n")
+	tests := []struct {
+		name string
+		src  app.Sources
+		want string
+	}{
+		{"no directory", app.Sources{}, "larder serve ./data"},
+		{"address", app.Sources{Flags: map[string]string{"address": "9000"}}, "--address: \"9000\" is not host:port"},
+		{"unknown key", app.Sources{File: bad}, "unknown key \"listen-on\""},
+		{"absent file", app.Sources{File: "absent.toml"}, "absent.toml"},
+		{"quote", app.Sources{Environ: []string{"MINIO_CONFIG_ENV_FILE=" + badEnv}}, "config.env:1: MINIO_ROOT_USER: the quote is not closed"},
+		{"half a root", app.Sources{Environ: []string{"LARDER_DIR=d", "MINIO_ROOT_USER=minio"}}, "root-user and root-password go together"},
+		{"short secret", app.Sources{Environ: []string{"LARDER_DIR=d", "MINIO_ROOT_USER=minio", "MINIO_ROOT_PASSWORD=short"}}, "at least 8"},
+		{"secret twice", app.Sources{Environ: []string{"MINIO_ROOT_PASSWORD=a", "MINIO_ROOT_PASSWORD_FILE=b"}}, "exclude one another"},
+		{"half a certificate", app.Sources{Flags: map[string]string{"dir": "d", "tls-cert": "c"}}, "tls-cert and tls-key go together"},
+		{"tls mode", app.Sources{Flags: map[string]string{"tls": "maybe"}}, "neither off nor auto"},
+		{"public pprof", app.Sources{Flags: map[string]string{"dir": "d", "pprof": "0.0.0.0:6060"}}, "not a private address"},
+		{"domain", app.Sources{Flags: map[string]string{"domain": "https://x"}}, "is not a domain"},
+		{"proxy", app.Sources{Flags: map[string]string{"trusted-proxy": "all"}}, "is not a network"},
+		{"boolean", app.Sources{Environ: []string{"LARDER_HTTP2=perhaps"}}, "LARDER_HTTP2: \"perhaps\" is neither true nor false"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, _, err := app.Load(tt.src); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "512": 512, "10K": 10 << 10, "10k": 10 << 10, "1KB": 1000, "2MiB": 2 << 20, "1.5 GB": 1_500_000_000, "3Gi": 3 << 30, "1TiB": 1 << 40} {
+		if got, err := app.ParseSize(text); err != nil || got != want {
+			t.Errorf("%q: got %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "ten", "-1", "10X", "10MMB", "1e300G", "B10"} {
+		if got, err := app.ParseSize(text); err == nil {
+			t.Errorf("%q: got %d, want an error", text, got)
+		}
+	}
+}
+
+func write(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
