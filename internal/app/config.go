@@ -16,6 +16,7 @@ import (
 // variables and a file; settings lists each field's names.
 type Config struct {
 	Dir            string // data directory
+	MoreDirs       bool   // more directories were named, MinIO's way; they are not used
 	Address        string // of the API, "host:port"
 	ConsoleAddress string // of the console, "host:port"
 	MetricsAddress string // of /metrics without authentication; "" for none

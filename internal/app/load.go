@@ -60,7 +60,11 @@ func Load(src Sources) (cfg Config, warnings []string, err error) {
 	if len(file) > 0 {
 		return Config{}, nil, fmt.Errorf("%s: unknown key %q", src.File, slices.Sorted(maps.Keys(file))[0])
 	}
-	return cfg, unknown(env, known), cfg.check()
+	warnings = unknown(env, known)
+	if cfg.MoreDirs {
+		warnings = append(warnings, "of the directories only "+cfg.Dir+" is used: there is no erasure coding here")
+	}
+	return cfg, warnings, cfg.check()
 }
 
 // find returns a setting's value and the name of what it came from.

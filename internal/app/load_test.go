@@ -65,6 +65,21 @@ func TestAMinIOEnvironmentIsTaken(t *testing.T) {
 	}
 }
 
+func TestDirectoriesMinIOsWay(t *testing.T) {
+	for volumes, want := range map[string]string{"/data": "/data", "/data{1...4}": "/data1", "/export{0...3}/x": "/export0/x", "/a /b": "/a"} {
+		cfg, warnings, err := app.Load(app.Sources{Environ: []string{"MINIO_VOLUMES=" + volumes}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.Dir != want {
+			t.Errorf("%s: using %s, want %s", volumes, cfg.Dir, want)
+		}
+		if several := volumes != "/data"; several != (len(warnings) == 1) {
+			t.Errorf("%s: warnings %q", volumes, warnings)
+		}
+	}
+}
+
 func TestMistakesAreNamed(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.toml")
 	write(t, bad, "listen-on = \":1\"\n")
@@ -86,6 +101,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"half a certificate", app.Sources{Flags: map[string]string{"dir": "d", "tls-cert": "c"}}, "tls-cert and tls-key go together"},
 		{"tls mode", app.Sources{Flags: map[string]string{"tls": "maybe"}}, "neither off nor auto"},
 		{"public pprof", app.Sources{Flags: map[string]string{"dir": "d", "pprof": "0.0.0.0:6060"}}, "not a private address"},
+		{"remote directory", app.Sources{Flags: map[string]string{"dir": "http://node{1...4}/data"}}, "name a directory of this machine"},
+		{"open ellipsis", app.Sources{Flags: map[string]string{"dir": "/data{1...4"}}, "is not a directory"},
 		{"domain", app.Sources{Flags: map[string]string{"domain": "https://x"}}, "is not a domain"},
 		{"proxy", app.Sources{Flags: map[string]string{"trusted-proxy": "all"}}, "is not a network"},
 		{"boolean", app.Sources{Environ: []string{"LARDER_HTTP2=perhaps"}}, "LARDER_HTTP2: \"perhaps\" is neither true nor false"},

@@ -21,8 +21,9 @@ type Setting struct {
 	MinIO   []string
 	Default string
 	Usage   string
-	Secret  bool // never a flag; LARDER_NAME_FILE names a file that holds it
-	Switch  bool // a flag without a value means true
+	Secret  bool   // never a flag; LARDER_NAME_FILE names a file that holds it
+	Switch  bool   // a flag without a value means true
+	Short   string // one-letter flag, "" for none
 
 	set func(*Config, string) error
 }
@@ -35,7 +36,7 @@ func (s *Setting) Env() string {
 // Settings lists every setting, in the order of the documentation.
 func Settings() []Setting {
 	return []Setting{
-		{Name: "dir", MinIO: []string{"MINIO_VOLUMES"}, Usage: "data directory (also the first argument)", set: text(func(c *Config) *string { return &c.Dir })},
+		{Name: "dir", MinIO: []string{"MINIO_VOLUMES"}, Usage: "data directory (also the first argument)", set: directory},
 		{Name: "address", MinIO: []string{"MINIO_ADDRESS"}, Default: ":9000", Usage: "`host:port` of the API", set: address(func(c *Config) *string { return &c.Address })},
 		{Name: "console-address", MinIO: []string{"MINIO_CONSOLE_ADDRESS"}, Default: ":9090", Usage: "`host:port` of the console", set: address(func(c *Config) *string { return &c.ConsoleAddress })},
 		{Name: "metrics-address", Usage: "`host:port` of /metrics without authentication (default: none)", set: address(func(c *Config) *string { return &c.MetricsAddress })},
@@ -50,7 +51,7 @@ func Settings() []Setting {
 		{Name: "tls", Usage: "`off`, or auto: make an own authority (default: use files if there are any)", set: tlsMode},
 		{Name: "tls-cert", Usage: "certificate `file`, PEM", set: text(func(c *Config) *string { return &c.TLSCert })},
 		{Name: "tls-key", Usage: "key `file`, PEM", set: text(func(c *Config) *string { return &c.TLSKey })},
-		{Name: "certs-dir", MinIO: []string{"MINIO_CERTS_DIR"}, Usage: "`directory` with public.crt, private.key, and subfolders for further names", set: text(func(c *Config) *string { return &c.CertsDir })},
+		{Name: "certs-dir", Short: "S", MinIO: []string{"MINIO_CERTS_DIR"}, Usage: "`directory` with public.crt, private.key, and subfolders for further names", set: text(func(c *Config) *string { return &c.CertsDir })},
 		{Name: "http2", Switch: true, Default: "false", Usage: "offer HTTP/2 on the API (sccache is slower with it)", set: boolean(func(c *Config) *bool { return &c.HTTP2 })},
 		{Name: "memory", Default: "512MiB", Usage: "`bytes` that bodies on their way in may occupy", set: size(func(c *Config) *int64 { return &c.Memory })},
 		{Name: "reserve", Default: "1GiB", Usage: "`bytes` of disk kept free; writes are refused below", set: size(func(c *Config) *int64 { return &c.Reserve })},
@@ -72,6 +73,29 @@ var ignoredMinIO = map[string]string{
 	"MINIO_CONFIG_ENV_FILE":        "read",
 	"MINIO_PROMETHEUS_AUTH_TYPE":   "",
 	"MINIO_CI_CD":                  "",
+}
+
+// directory takes what MinIO's units say: one directory, or several as words or
+// as an ellipsis, of which the first is used.
+func directory(c *Config, v string) error {
+	words := strings.Fields(v)
+	if len(words) == 0 {
+		c.Dir = ""
+		return nil
+	}
+	c.Dir, c.MoreDirs = words[0], len(words) > 1
+	if open := strings.Index(c.Dir, "{"); open >= 0 {
+		first, rest, ok := strings.Cut(c.Dir[open+1:], "...")
+		_, tail, closed := strings.Cut(rest, "}")
+		if !ok || !closed {
+			return fmt.Errorf("%q is not a directory", v)
+		}
+		c.Dir, c.MoreDirs = c.Dir[:open]+first+tail, true
+	}
+	if strings.Contains(c.Dir, "://") {
+		return fmt.Errorf("%q is a URL: name a directory of this machine", v)
+	}
+	return nil
 }
 
 type setter = func(*Config, string) error

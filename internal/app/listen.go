@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/larder-cache/larder/internal/certs"
+)
+
+// Limits of a connection. Bodies have no deadline here: the edge ends those that
+// make no progress.
+const (
+	headerTimeout  = 30 * time.Second
+	idleTimeout    = 3 * time.Minute // sccache keeps idle connections for 90 s
+	maxHeaderBytes = 32 << 10        // of a request's head; S3 allows 8 KiB of it to metadata
+	spareFiles     = 512             // descriptors kept for segments and the index
+)
+
+// endpoint is one listener and what answers on it.
+type endpoint struct {
+	name     string // for the log: "api", "metrics"
+	listener net.Listener
+	server   *http.Server
+	tls      bool
+}
+
+// listen opens address. A nil tls.Config means plain HTTP. Open connections are
+// limited by the file descriptors that the process may have.
+func listen(name, address string, handler http.Handler, config *tls.Config, http2 bool, log *slog.Logger) (*endpoint, error) {
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s: another process has this port: stop it, or choose another with --%s", address, flagOf(name))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(http2 && config != nil)
+	return &endpoint{
+		name:     name,
+		listener: netutil.LimitListener(listener, maxConnections()),
+		tls:      config != nil,
+		server: &http.Server{
+			Handler:           handler,
+			TLSConfig:         config,
+			Protocols:         protocols,
+			ReadHeaderTimeout: headerTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          slog.NewLogLogger(log.With("listener", name).Handler(), slog.LevelDebug),
+		},
+	}, nil
+}
+
+// flagOf is the flag that sets a listener's address.
+func flagOf(name string) string {
+	switch name {
+	case "api":
+		return "address"
+	case "pprof":
+		return "pprof"
+	}
+	return name + "-address"
+}
+
+func maxConnections() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return max(64, min(int(limit.Cur)-spareFiles, 100_000))
+}
+
+// run serves until ctx ends, then stops taking connections and waits for the
+// requests under way, at most drain.
+func (e *endpoint) run(ctx context.Context, drain time.Duration) error {
+	served := make(chan error, 1)
+	go func() {
+		if e.tls {
+			served <- e.server.ServeTLS(e.listener, "", "")
+			return
+		}
+		served <- e.server.Serve(e.listener)
+	}()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", e.name, err)
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	err := e.server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = e.server.Close()
+	}
+	<-served
+	return err
+}
+
+// port is the one that the kernel gave, which matters when :0 was asked for.
+func (e *endpoint) port() int { return e.listener.Addr().(*net.TCPAddr).Port }
+
+// certificates opens what the configuration says of TLS; nil for plain HTTP. ca
+// is the file that clients have to trust, if it is one of ours.
+func certificates(cfg *Config, log *slog.Logger) (store *certs.Store, ca string, err error) {
+	switch {
+	case cfg.TLS == TLSOff:
+		return nil, "", nil
+	case cfg.TLS == TLSAuto:
+		authority, err := certs.NewAuthority(filepath.Join(cfg.Dir, "tls"), names(cfg), time.Now)
+		if err != nil {
+			return nil, "", err
+		}
+		store, err = certs.Open(authority.Source(), log)
+		return store, authority.CAFile(), err
+	case cfg.TLSCert != "":
+		store, err = certs.Open(certs.Files(cfg.TLSCert, cfg.TLSKey), log)
+		return store, "", err
+	case cfg.CertsDir != "" && (!cfg.MinIO || certs.HasPair(cfg.CertsDir)):
+		store, err = certs.Open(certs.Directory(cfg.CertsDir), log)
+		return store, "", err
+	}
+	return nil, "", nil
+}
+
+// names are what the own authority's certificate is for: every name under which
+// this machine may be reached as far as it knows.
+func names(cfg *Config) []string {
+	all := []string{"localhost", "*.localhost", "127.0.0.1", "::1"}
+	if host, err := os.Hostname(); err == nil && host != "" && host != "localhost" {
+		all = append(all, host)
+	}
+	if host := hostOf(cfg.URL); host != "" {
+		all = append(all, host)
+	}
+	for _, domain := range cfg.Domains {
+		all = append(all, domain, "*."+domain)
+	}
+	if host, _, err := net.SplitHostPort(cfg.Address); err == nil && host != "" && host != "0.0.0.0" && host != "::" {
+		all = append(all, host)
+	} else if addresses, err := net.InterfaceAddrs(); err == nil {
+		for _, address := range addresses {
+			if ip, ok := address.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
+				all = append(all, ip.IP.String())
+			}
+		}
+	}
+	return unique(all)
+}
+
+func unique(words []string) []string {
+	seen := make(map[string]bool, len(words))
+	kept := words[:0]
+	for _, word := range words {
+		if !seen[word] {
+			seen[word] = true
+			kept = append(kept, word)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,94 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Process is what a server needs of the process it runs in.
+type Process struct {
+	Stdout  io.Writer // the block of a first start, once
+	Stderr  io.Writer // the log
+	Version string
+}
+
+// logger writes to p.Stderr in the configured form.
+func (p *Process) logger(cfg *Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogJSON {
+		return slog.New(slog.NewJSONHandler(p.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(p.Stderr, options))
+}
+
+// prepareDir makes the data directory, and refuses one that belongs to somebody
+// else.
+func prepareDir(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, ".minio.sys")); err == nil {
+		return fmt.Errorf("%s holds a MinIO server's data, in a format that is not read here: choose an empty directory, and copy what you need with mc mirror", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	probe, err := os.CreateTemp(dir, ".writable-*")
+	if err != nil {
+		return fmt.Errorf("data directory %s cannot be written: %w", dir, err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// metricsHandler answers /metrics to whoever reaches the metrics address.
+func metricsHandler(registry *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// pprofHandler answers /debug/pprof; Config.check allows it private addresses
+// only.
+func pprofHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// hostOf is a URL's host without port, "" if there is none.
+func hostOf(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// clientURL is where a client on this machine reaches the API: the configured
+// URL, or one made of what was listened on.
+func clientURL(cfg *Config, port int, secure bool) string {
+	if cfg.URL != "" {
+		return cfg.URL
+	}
+	host, _, err := net.SplitHostPort(cfg.Address)
+	if err != nil || host == "" || net.ParseIP(host).IsUnspecified() {
+		host = "localhost"
+	}
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, fmt.Sprint(port))
+}
