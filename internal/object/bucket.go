@@ -1,6 +1,9 @@
 package object
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Bucket is one bucket and its configuration.
 type Bucket struct {
@@ -33,4 +36,15 @@ type BucketConfig struct {
 type Usage struct {
 	Objects int64
 	Bytes   int64 // of current objects' bodies; uploads in progress do not count
+}
+
+// CheckFile is the last element of the key that sccache writes and reads when
+// it starts, to find out whether it may.
+const CheckFile = ".sccache_check"
+
+// QuotaExempt reports whether a write of key is admitted whatever the quota
+// says: CheckFile in a cache bucket, in any folder. A full cache thereby stays
+// writable in the eyes of sccache, which otherwise would turn read-only for good.
+func (c *BucketConfig) QuotaExempt(key Key) bool {
+	return c.Cache && (key == CheckFile || strings.HasSuffix(string(key), "/"+CheckFile))
 }

@@ -108,10 +108,10 @@ type Uploads interface {
 	// CopyPart stores a part that is a range of another object.
 	CopyPart(ctx context.Context, req CopyPartRequest) (Part, error)
 
-	// CompleteUpload makes an object of parts, copying no data. It is NotFound
-	// of noun Part for a part that is absent or whose ETag differs, TooLarge or
-	// Invalid of noun Part for a part of a wrong size or order. Completing a
-	// completed upload with the same parts returns the same Info again.
+	// CompleteUpload makes an object of parts, copying no data. Its faults are
+	// those of CompleteRequest.Assemble; after any of them, and after a failed
+	// Precondition, the upload goes on. Completing a completed upload with the
+	// same parts returns the same Info again and changes nothing.
 	CompleteUpload(ctx context.Context, req CompleteRequest) (Info, error)
 
 	// AbortUpload ends an upload and frees its parts.
@@ -142,7 +142,7 @@ type GetRequest struct {
 	Bucket BucketName
 	Key    Key
 	Range  *Range // nil for the whole body; out of bounds is Invalid of noun Range
-	Part   int    // > 0: that part of a multipart object instead of a Range; part 1 of any other object is all of it
+	Part   int    // > 0: that part of a multipart object instead of a Range; part 1 of any other object is all of it; an absent one is Invalid of noun Range
 
 	// If is checked with Precondition.CheckRead before a body is opened. On
 	// Precondition or NotModified the Reader is returned beside the error, with
