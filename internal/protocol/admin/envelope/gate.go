@@ -1,0 +1,67 @@
+package envelope
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/iam"
+)
+
+// DefaultWaiting is how many derivations of one principal may run or wait at
+// once, unless Gate.Waiting says otherwise. Terraform sends ten requests at once.
+const DefaultWaiting = 16
+
+// Gate serialises the costly key derivations of a server. The zero value is
+// ready for use and may be shared.
+type Gate struct {
+	// Waiting is how many derivations of one access key may run or wait at once;
+	// one more is fault.Busy. Zero means DefaultWaiting.
+	Waiting int
+
+	mu      sync.Mutex // guards turn's creation and waiting; nothing else is locked under it
+	turn    chan struct{}
+	waiting map[iam.AccessKeyID]int
+}
+
+// enter waits for the turn of key. The caller calls leave when it is done.
+func (g *Gate) enter(ctx context.Context, key iam.AccessKeyID) (leave func(), err error) {
+	turn, err := g.queue(key)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn; g.unqueue(key) }, nil
+	case <-ctx.Done():
+		g.unqueue(key)
+		return nil, fmt.Errorf("wait for key derivation: %w", ctx.Err())
+	}
+}
+
+func (g *Gate) queue(key iam.AccessKeyID) (chan struct{}, error) {
+	limit := g.Waiting
+	if limit == 0 {
+		limit = DefaultWaiting
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.turn == nil {
+		g.turn = make(chan struct{}, 1)
+		g.waiting = make(map[iam.AccessKeyID]int)
+	}
+	if g.waiting[key] >= limit {
+		return nil, fault.New(fault.Busy, fault.AccessKey, string(key))
+	}
+	g.waiting[key]++
+	return g.turn, nil
+}
+
+func (g *Gate) unqueue(key iam.AccessKeyID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.waiting[key]--; g.waiting[key] <= 0 {
+		delete(g.waiting, key)
+	}
+}
