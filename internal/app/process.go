@@ -18,9 +18,10 @@ import (
 
 // Process is what a server needs of the process it runs in.
 type Process struct {
-	Stdout  io.Writer // the block of a first start, once
-	Stderr  io.Writer // the log
-	Version string
+	Stdout   io.Writer // the block of a first start, once
+	Stderr   io.Writer // the log
+	Version  string
+	Warnings []string // of the configuration, for the log
 }
 
 // logger writes to p.Stderr in the configured form.
