@@ -43,17 +43,43 @@ const (
 	User                       // a user's own key
 	ServiceAccount             // an access key that derives from a user or root
 	Session                    // temporary credentials from STS
+	Subject                    // whom an OIDC issuer vouches for; signs only through credentials that derive from it
 )
+
+// String returns the kind as records and messages show it.
+func (k Kind) String() string {
+	if int(k) >= len(kindText) {
+		return "unknown"
+	}
+	return kindText[k]
+}
+
+var kindText = [...]string{
+	Anonymous: "anonymous", Root: "root", User: "user", ServiceAccount: "service account", Session: "session", Subject: "subject",
+}
 
 // Principal is who the server established the caller to be. Every field comes
 // from the server's own records, never from the request.
 type Principal struct {
 	Kind      Kind
 	User      UserName    // whose rights count: the user, or the parent of a derived credential
+	Parent    Kind        // of a derived credential, what its parent is: Root, User or Subject; Anonymous for any other
 	AccessKey AccessKeyID // the key that signed
 	Groups    []GroupName
 	Claims    map[string][]string // of the token that a session was made from: "sub", "iss", "groups", …
 	Expires   time.Time           // zero for credentials that do not expire
+}
+
+// Derived reports whether the credential has its rights from a parent.
+func (p Principal) Derived() bool { return p.Kind == ServiceAccount || p.Kind == Session }
+
+// source is the kind of the one whose rights count. A name alone never says it:
+// a user may not be called like root, and if one were, he would not be root.
+func (p Principal) source() Kind {
+	if p.Derived() {
+		return p.Parent
+	}
+	return p.Kind
 }
 
 // Credential is what a signature is verified with.

@@ -29,6 +29,10 @@ func (r Resource) ARN() string {
 type Check struct {
 	Action   Action
 	Resource Resource
+
+	// Target is the user whom an admin action is about, "" for any other. What
+	// everybody may do to himself is decided by it.
+	Target UserName
 }
 
 // Facts are what the server established about a request, from which condition
@@ -36,17 +40,24 @@ type Check struct {
 // package; nothing else of the request can reach a policy.
 type Facts struct {
 	Time      time.Time
-	SourceIP  netip.Addr
+	SourceIP  netip.Addr // of the connection, or what a trusted proxy forwarded
 	TLS       bool
 	UserAgent string
 	Referer   string
 
-	// S3 holds the values of "s3:…" keys as the protocol parsed them, by full
-	// key: "s3:prefix", "s3:max-keys", "s3:x-amz-copy-source", …
+	// S3 holds the values of "s3:…", "sts:…" and "svc:…" keys as the protocol
+	// parsed them, by full key: "s3:prefix", "s3:max-keys",
+	// "s3:RequestObjectTag/team", …
 	S3 map[string][]string
+
+	// ExistingTag returns a tag of the object as it is stored, for
+	// "s3:ExistingObjectTag/…". It is called only when a policy asks. Where it is
+	// nil, an Allow that asks does not apply, and a Deny does.
+	ExistingTag func(name string) (value string, ok bool)
 }
 
-// Request is everything that a decision depends on.
+// Request is everything that a decision depends on, but the policies of the
+// principal.
 type Request struct {
 	Principal Principal
 	Check     Check
@@ -57,8 +68,26 @@ type Request struct {
 	BucketPolicy *Policy
 }
 
+// NamedPolicy is a policy and the name that reasons call it by.
+type NamedPolicy struct {
+	Name   PolicyName
+	Policy *Policy
+}
+
+// Grants are the policies that count for a principal now.
+type Grants struct {
+	// Policies are attached to the user and his groups; of a derived credential,
+	// to its parent and the parent's groups.
+	Policies []NamedPolicy
+
+	// Inline is a derived credential's own policy: it narrows what the parent
+	// may, and adds nothing. nil narrows nothing.
+	Inline *Policy
+}
+
 // Decision says whether, and why.
 type Decision struct {
 	Allowed bool
+	Denied  bool   // a Deny statement said so, which no Allow outweighs
 	Reason  string // for the one who administers, not for the caller: "denied by statement 2 of policy ci"
 }

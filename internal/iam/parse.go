@@ -1,0 +1,403 @@
+package iam
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/larder-cache/larder/internal/fault"
+)
+
+// The longest policy documents, in bytes.
+const (
+	MaxPolicySize               = 64 << 10 // a named policy
+	MaxBucketPolicySize         = 20 << 10
+	MaxServiceAccountPolicySize = 4096
+	MaxSessionPolicySize        = 2048
+)
+
+const policyVersion = "2012-10-17"
+
+// ParsePolicy parses a policy that is attached to users, groups or credentials.
+// Whatever it does not know, and whatever has no effect, is fault.Invalid of noun
+// Policy, with a *SyntaxError that says where.
+func ParsePolicy(doc []byte) (*Policy, error) {
+	if len(doc) > MaxPolicySize {
+		return nil, fault.New(fault.TooLarge, fault.Policy, "")
+	}
+	p, err := (&parser{document: document{text: doc}}).policy()
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, fault.Policy, "", err)
+	}
+	return p, nil
+}
+
+// ParseBucketPolicy parses the policy of a bucket: Version and Principal are
+// required, and every Resource is the bucket or objects in it. Faults are those
+// of ParsePolicy, of noun BucketPolicy. Whether the users exist that it names
+// (Policy.Principals) is for the caller to check.
+func ParseBucketPolicy(doc []byte, bucket string) (*Policy, error) {
+	if len(doc) > MaxBucketPolicySize {
+		return nil, fault.New(fault.TooLarge, fault.BucketPolicy, bucket)
+	}
+	p, err := (&parser{document: document{text: doc}, bucket: bucket}).policy()
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, fault.BucketPolicy, bucket, err)
+	}
+	return p, nil
+}
+
+// parser turns a document into a policy.
+type parser struct {
+	document
+	bucket string // of a bucket policy, "" of any other
+}
+
+func (d *parser) policy() (*Policy, error) {
+	root, err := d.parse()
+	if err != nil {
+		return nil, err
+	}
+	if root.kind != objectNode {
+		return nil, d.fault(root.offset, "a policy is an object, not %s", nodeText[root.kind])
+	}
+	p := &Policy{}
+	statements, version := false, false
+	for _, m := range root.members {
+		switch m.name {
+		case "Version":
+			version = m.value.text != ""
+			if m.value.kind != stringNode || version && m.value.text != policyVersion {
+				return nil, d.fault(m.value.offset, "Version is %q", policyVersion)
+			}
+		case "Id", "ID":
+			if m.value.kind != stringNode {
+				return nil, d.fault(m.value.offset, "%s is a string, not %s", m.name, nodeText[m.value.kind])
+			}
+		case "Statement":
+			statements = true
+			if p.statements, err = d.statements(m.value); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, d.fault(m.offset, "unknown member %q%s", m.name, suggest(m.name, []string{"Version", "Id", "Statement"}))
+		}
+	}
+	if !statements {
+		return nil, d.fault(root.offset, "the policy has no Statement")
+	}
+	if d.bucket != "" && !version {
+		return nil, d.fault(root.offset, "a bucket policy has the Version %q", policyVersion)
+	}
+	return d.finish(p)
+}
+
+// finish computes what is known of the policy as a whole.
+func (d *parser) finish(p *Policy) (*Policy, error) {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, d.text); err != nil {
+		return nil, d.fault(0, "%s", err)
+	}
+	p.document = compact.Bytes()
+	for i := range p.statements {
+		s := &p.statements[i]
+		s.label = "statement " + strconv.Itoa(i+1)
+		if s.sid != "" {
+			s.label += " (" + strconv.Quote(s.sid) + ")"
+		}
+		p.actions.union(s.actions)
+		p.principals = append(p.principals, s.principals...)
+	}
+	slices.Sort(p.principals)
+	p.principals = slices.Compact(p.principals)
+	p.index()
+	return p, nil
+}
+
+func (d *parser) statements(n node) ([]statement, error) {
+	items := n.items
+	if n.kind == objectNode {
+		items = []node{n}
+	} else if n.kind != listNode {
+		return nil, d.fault(n.offset, "Statement is a list of statements, not %s", nodeText[n.kind])
+	}
+	statements := make([]statement, 0, len(items))
+	for _, item := range items {
+		if item.kind != objectNode {
+			return nil, d.fault(item.offset, "a statement is an object, not %s", nodeText[item.kind])
+		}
+		s, err := d.statement(item)
+		if err != nil {
+			return nil, err
+		}
+		statements = append(statements, s)
+	}
+	return statements, nil
+}
+
+var statementMembers = []string{
+	"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
+}
+
+// statement reads the members in the order of their meaning: what is allowed in
+// Resource and Condition depends on the actions.
+func (d *parser) statement(n node) (statement, error) {
+	at := map[string]*member{}
+	for i := range n.members {
+		m := &n.members[i]
+		if !slices.Contains(statementMembers, m.name) {
+			return statement{}, d.fault(m.offset, "unknown member %q of a statement%s", m.name, suggest(m.name, statementMembers))
+		}
+		at[m.name] = m
+	}
+	s := statement{line: bytes.Count(d.text[:n.offset], []byte{'\n'}) + 1}
+	if sid := at["Sid"]; sid != nil {
+		if sid.value.kind != stringNode {
+			return statement{}, d.fault(sid.value.offset, "Sid is a string, not %s", nodeText[sid.value.kind])
+		}
+		s.sid = sid.value.text
+	}
+	for _, read := range []func(*statement, node, map[string]*member) error{
+		d.effect, d.principal, d.action, d.resource, d.condition,
+	} {
+		if err := read(&s, n, at); err != nil {
+			return statement{}, err
+		}
+	}
+	return s, nil
+}
+
+func (d *parser) effect(s *statement, n node, at map[string]*member) error {
+	m := at["Effect"]
+	if m == nil {
+		return d.fault(n.offset, "the statement has no Effect")
+	}
+	if m.value.kind != stringNode || m.value.text != "Allow" && m.value.text != "Deny" {
+		return d.fault(m.value.offset, `Effect is "Allow" or "Deny"`)
+	}
+	s.deny = m.value.text == "Deny"
+	return nil
+}
+
+func (d *parser) principal(s *statement, n node, at map[string]*member) error {
+	if m := at["NotPrincipal"]; m != nil {
+		return d.fault(m.offset, "NotPrincipal is not offered: name the principals, or use a condition on aws:username")
+	}
+	m := at["Principal"]
+	switch {
+	case m == nil && d.bucket == "":
+		return nil
+	case m == nil:
+		return d.fault(n.offset, "a statement of a bucket policy has a Principal")
+	case d.bucket == "":
+		return d.fault(m.offset, "Principal belongs in bucket policies: this policy counts for whom it is attached to")
+	}
+	value := m.value
+	if value.kind == objectNode {
+		if len(value.members) != 1 || value.members[0].name != "AWS" {
+			return d.fault(value.offset, `Principal is "*" or {"AWS": …}`)
+		}
+		value = value.members[0].value
+	}
+	names, err := d.strings("Principal", value)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name.text == "*" {
+			s.everybody = true
+			continue
+		}
+		user, ok := principalName(name.text)
+		if !ok {
+			return d.fault(name.offset, `Principal %q is neither "*" nor a user such as "arn:aws:iam:::user/alice"`, name.text)
+		}
+		s.principals = append(s.principals, user)
+	}
+	return nil
+}
+
+// principalName reads "arn:aws:iam::<account>:user/<name>"; the account, which
+// does not exist here, is empty or digits.
+func principalName(arn string) (UserName, bool) {
+	rest, ok := strings.CutPrefix(arn, "arn:aws:iam::")
+	account, user, found := strings.Cut(rest, ":user/")
+	if !ok || !found || strings.Trim(account, "0123456789") != "" || user == "" || strings.ContainsAny(user, "*?$") {
+		return "", false
+	}
+	return UserName(user), true
+}
+
+func (d *parser) action(s *statement, n node, at map[string]*member) error {
+	m, not := at["Action"], at["NotAction"]
+	switch {
+	case m == nil && not == nil:
+		return d.fault(n.offset, "the statement has neither Action nor NotAction")
+	case m != nil && not != nil:
+		return d.fault(max(m.offset, not.offset), "a statement has Action or NotAction, not both")
+	case m == nil:
+		m = not
+	}
+	names, err := d.strings(m.name, m.value)
+	if err != nil {
+		return err
+	}
+	for i, name := range names {
+		set, svc, err := matchActions(name.text)
+		switch {
+		case err != nil:
+			return d.fault(name.offset, "%s", err)
+		case i > 0 && svc != s.service:
+			return d.fault(name.offset, "a statement is about one service: %s and %s actions need a statement each", serviceNames[s.service], serviceNames[svc])
+		case d.bucket != "" && svc != serviceS3:
+			return d.fault(name.offset, "a bucket policy has only s3 actions")
+		}
+		s.service = svc
+		s.actions.union(set)
+	}
+	if not != nil {
+		all := serviceSet(s.service)
+		for i := range all {
+			all[i] &^= s.actions[i]
+		}
+		s.actions = all
+	} else if !s.deny && s.actions.has(actions.ids[actionGetObjectVersion]) {
+		s.actions.add(actions.ids[actionGetObject])
+	}
+	return nil
+}
+
+const resourceHead = "arn:aws:s3:::"
+
+func (d *parser) resource(s *statement, n node, at map[string]*member) error {
+	m, not := at["Resource"], at["NotResource"]
+	switch {
+	case m != nil && not != nil:
+		return d.fault(max(m.offset, not.offset), "a statement has Resource or NotResource, not both")
+	case m == nil && not == nil && s.service == serviceS3:
+		return d.fault(n.offset, "the statement has neither Resource nor NotResource")
+	case m == nil && not == nil:
+		return nil
+	case m == nil:
+		m, s.notResource = not, true
+	}
+	names, err := d.strings(m.name, m.value)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if s.service == serviceKMS {
+			if name.text != "*" && name.text != "arn:minio:kms:::*" {
+				return d.fault(name.offset, `a kms statement has no Resource, or "arn:minio:kms:::*": single keys are not offered`)
+			}
+			continue
+		}
+		p, err := d.resourcePattern(name)
+		if err != nil {
+			return err
+		}
+		s.resources = append(s.resources, p)
+	}
+	return nil
+}
+
+func (d *parser) resourcePattern(n node) (pattern, error) {
+	text := n.text
+	if text == "*" && d.bucket == "" {
+		text = resourceHead + "*"
+	}
+	name, ok := strings.CutPrefix(text, resourceHead)
+	if !ok || name == "" || name[0] == '/' {
+		return pattern{}, d.fault(n.offset, `Resource %q is not of the form "arn:aws:s3:::bucket" or "arn:aws:s3:::bucket/key"`, n.text)
+	}
+	if d.bucket != "" && name != d.bucket && !strings.HasPrefix(name, d.bucket+"/") {
+		return pattern{}, d.fault(n.offset, `Resource %q is not in the bucket of this policy: begin with %q`, n.text, resourceHead+d.bucket)
+	}
+	p, err := compilePattern(name, true)
+	if err != nil {
+		return pattern{}, d.fault(n.offset, "%s", err)
+	}
+	return p, nil
+}
+
+func (d *parser) condition(s *statement, _ node, at map[string]*member) error {
+	m := at["Condition"]
+	if m == nil || m.value.kind == nullNode {
+		return nil
+	}
+	if m.value.kind != objectNode {
+		return d.fault(m.value.offset, "Condition is an object, not %s", nodeText[m.value.kind])
+	}
+	for _, op := range m.value.members {
+		operator, quantity, ifExists, err := lookupOperator(op.name)
+		if err != nil {
+			return d.fault(op.offset, "%s", err)
+		}
+		if op.value.kind != objectNode || len(op.value.members) == 0 {
+			return d.fault(op.value.offset, "%s is an object of condition keys", op.name)
+		}
+		for _, k := range op.value.members {
+			c := condition{op: operator, quantity: quantity, ifExists: ifExists}
+			if c.key, err = d.conditionKey(s, &k, operator, at); err != nil {
+				return err
+			}
+			if c.operands, err = d.operands(operator, &k); err != nil {
+				return err
+			}
+			s.conditions = append(s.conditions, c)
+		}
+	}
+	return nil
+}
+
+// conditionKey finds a key and checks that it can have a value in each of the
+// statement's actions: a condition on a key that an action never has would
+// refuse, or grant, without anybody noticing.
+func (d *parser) conditionKey(s *statement, m *member, op *operator, at map[string]*member) (*key, error) {
+	k, err := lookupKey(m.name)
+	if err != nil {
+		return nil, d.fault(m.offset, "%s", err)
+	}
+	if !op.accepts(k.rule.values) {
+		return nil, d.fault(m.offset, "%s cannot compare %s", op.name, m.name)
+	}
+	if !k.applies(s.actions, s.service) {
+		return nil, d.fault(m.offset, "condition key %q has no value in any action of this statement", m.name)
+	}
+	if action := at["Action"]; action != nil {
+		names, err := d.strings("Action", action.value)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if set, svc, _ := matchActions(name.text); !k.applies(set, svc) {
+				return nil, d.fault(m.offset, "condition key %q has no value in action %q: give that action a statement of its own", m.name, name.text)
+			}
+		}
+	}
+	return k, nil
+}
+
+func (d *parser) operands(op *operator, m *member) ([]operand, error) {
+	values := m.value.items
+	if m.value.kind != listNode {
+		values = []node{m.value}
+	}
+	if len(values) == 0 || op.kind == opNull && len(values) > 1 {
+		return nil, d.fault(m.value.offset, "%s needs %s", m.name, map[bool]string{true: "one value", false: "at least one value"}[op.kind == opNull])
+	}
+	operands := make([]operand, len(values))
+	for i, v := range values {
+		if v.kind != stringNode && v.kind != numberNode && v.kind != boolNode {
+			return nil, d.fault(v.offset, "a value of %s is a string, number or bool, not %s", m.name, nodeText[v.kind])
+		}
+		o, err := op.operand(v.text)
+		if err != nil {
+			return nil, d.fault(v.offset, "%s", err)
+		}
+		operands[i] = o
+	}
+	return operands, nil
+}
