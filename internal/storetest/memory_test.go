@@ -37,3 +37,7 @@ func TestMemoryFault(t *testing.T) {
 		t.Errorf("asked about %v, want CreateBucket and Put", ops)
 	}
 }
+
+func TestMemoryConforms(t *testing.T) {
+	storetest.Run(t, func(*testing.T) object.Store { return storetest.NewMemory(storetest.Config{}) })
+}

@@ -1,0 +1,150 @@
+package storetest
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/object"
+)
+
+func quotaCases() []testCase {
+	return []testCase{
+		{"is exact to the byte", quotaExact},
+		{"is exact whatever runs at once", quotaRace},
+		{"overwrites at once count once", quotaOverwriteRace},
+		{"counts uploads when they are completed", quotaUploads},
+		{"the check file is always taken", quotaCheckFile},
+		{"changes with the configuration", quotaChanges},
+	}
+}
+
+// tryPut stores size bytes under a key of home.
+func (f *fixture) tryPut(key object.Key, size int) error {
+	_, err := f.Put(f.ctx, object.PutRequest{Bucket: home, Key: key, Content: Body(noise(1, size)), Size: int64(size)})
+	return err
+}
+
+func quotaExact(f *fixture) {
+	f.newBucket(home, object.BucketConfig{Quota: 100_000})
+	f.put("a", noise(1, 60_000))
+	f.wantFault(f.tryPut("b", 40_001), fault.Full, fault.Quota)
+	f.wantAbsent("b")
+	f.wantUsage(home, 1, 60_000)
+	f.put("b", noise(1, 40_000))
+	f.wantFault(f.tryPut("c", 1), fault.Full, fault.Quota)
+	f.put("c", nil) // nothing needs no room
+	f.put("a", noise(2, 60_000))
+	f.wantFault(f.tryPut("a", 60_001), fault.Full, fault.Quota)
+	f.wantBody("a", noise(2, 60_000))
+	_, err := f.Copy(f.ctx, object.CopyRequest{SourceBucket: home, SourceKey: "a", Bucket: home, Key: "d"})
+	f.wantFault(err, fault.Full, fault.Quota)
+	f.wantAbsent("d")
+	f.delete("b")
+	f.put("e", noise(1, 40_000))
+	f.wantFault(f.putUnknown("f", 1), fault.Full, fault.Quota)
+	f.wantUsage(home, 3, 100_000)
+}
+
+// putUnknown stores a body without saying how long it is.
+func (f *fixture) putUnknown(key object.Key, size int) error {
+	_, err := f.Put(f.ctx, object.PutRequest{Bucket: home, Key: key, Content: Body(noise(1, size)), Size: -1})
+	return err
+}
+
+func quotaRace(f *fixture) {
+	const size, room, writers = 1000, 20, 64
+	f.newBucket(home, object.BucketConfig{Quota: size*room + size/2})
+	for round := range 3 {
+		var won atomic.Int64
+		var group sync.WaitGroup
+		for i := range writers {
+			group.Go(func() {
+				switch err := f.tryPut(object.Key(fmt.Sprint("k", i)), size); {
+				case err == nil:
+					won.Add(1)
+				default:
+					f.wantFault(err, fault.Full, fault.Quota)
+				}
+			})
+		}
+		group.Wait()
+		if won.Load() != room {
+			f.Errorf("round %d: %d writes fitted, want %d", round, won.Load(), room)
+		}
+		f.wantUsage(home, room, size*room)
+		for i := range writers {
+			f.delete(object.Key(fmt.Sprint("k", i)))
+		}
+		f.wantUsage(home, 0, 0)
+	}
+}
+
+func quotaOverwriteRace(f *fixture) {
+	f.newBucket(home, object.BucketConfig{Quota: 5000})
+	var group sync.WaitGroup
+	for i := range 16 {
+		group.Go(func() {
+			for j := range 10 {
+				if err := f.tryPut("k", 4000+(i*10+j)%1000); err != nil {
+					f.Errorf("an overwrite that fits alone: %v", err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	info, err := f.Head(f.ctx, home, "k")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.wantUsage(home, 1, info.Size)
+}
+
+func quotaUploads(f *fixture) {
+	f.newBucket(home, object.BucketConfig{Quota: 1000})
+	u := f.begin(object.UploadRequest{Bucket: home, Key: "k"})
+	part := f.part(u, 1, noise(1, 1001))
+	f.wantUsage(home, 0, 0)
+	_, err := f.CompleteUpload(f.ctx, completion(u, part))
+	f.wantFault(err, fault.Full, fault.Quota)
+	f.wantAbsent("k")
+	part = f.part(u, 1, noise(1, 1000)) // the upload goes on
+	if _, err := f.CompleteUpload(f.ctx, completion(u, part)); err != nil {
+		f.Fatal(err)
+	}
+	f.wantUsage(home, 1, 1000)
+}
+
+func quotaCheckFile(f *fixture) {
+	f.newBucket(home, object.BucketConfig{Quota: 1000, Cache: true})
+	f.put("full", noise(1, 1000))
+	f.wantFault(f.tryPut("k", 1), fault.Full, fault.Quota)
+	for _, key := range []object.Key{".sccache_check", "a/.sccache_check", "a/b/.sccache_check"} {
+		if err := f.tryPut(key, 13); err != nil {
+			f.Errorf("%s: %v", key, err)
+		}
+		f.wantBody(key, noise(1, 13))
+	}
+	for _, key := range []object.Key{"x.sccache_check", ".sccache_check/k", ".sccache_checks"} {
+		f.wantFault(f.tryPut(key, 13), fault.Full, fault.Quota)
+	}
+	f.delete("full")
+}
+
+func quotaChanges(f *fixture) {
+	f.newBucket(home, object.BucketConfig{})
+	f.put("a", noise(1, 5000))
+	set := func(quota int64) {
+		if _, err := f.UpdateBucket(f.ctx, home, func(c *object.BucketConfig) error { c.Quota = quota; return nil }); err != nil {
+			f.Fatal(err)
+		}
+	}
+	set(1000)
+	f.wantFault(f.tryPut("b", 1), fault.Full, fault.Quota)
+	f.wantBody("a", noise(1, 5000)) // what is there stays
+	set(5001)
+	f.put("b", noise(1, 1))
+	set(0)
+	f.put("c", noise(1, 100_000))
+}
