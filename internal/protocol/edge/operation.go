@@ -1,0 +1,173 @@
+package edge
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/iam"
+)
+
+// Protocol turns requests into operations and errors into answers.
+type Protocol interface {
+	// Accepts reports whether the request is this protocol's, by host and path.
+	Accepts(req *Request) bool
+
+	// Route names the operation and every resource it touches, and parses all
+	// inputs that are not in the body. It looks at no state.
+	Route(req *Request) (*Operation, error)
+
+	// WriteError answers a failed request, whose header is not written yet, and
+	// returns the protocol's code of the error.
+	WriteError(w *Writer, failure Failure) (code string)
+}
+
+// Failure is what an error answer is made of.
+type Failure struct {
+	Err       error
+	Request   *Request
+	Operation *Operation // nil if the request was not routed
+}
+
+// Auth says who may call an operation.
+type Auth uint8
+
+// The zero value is the strictest.
+const (
+	Signed    Auth = iota // a caller with credentials to whom every check is allowed
+	Anonymous             // anybody to whom every check is allowed: a bucket policy decides about callers without credentials
+	Caller                // a caller with credentials; the operation asks Call.Authorize itself, its resources being in the body
+	Own                   // Operation.Login finds the caller and the checks in the body: a form upload
+	Public                // anybody; nothing is checked: health, an exchange of an outside token
+)
+
+// Operation is one operation of a protocol, its inputs parsed.
+type Operation struct {
+	Name   string // of a closed set, "s3.GetObject": it labels metrics
+	Bucket string // for events; the resources that count are in Checks
+	Key    string
+
+	Auth   Auth
+	Checks []iam.Check         // each must be allowed; at least one for Signed and Anonymous
+	Facts  map[string][]string // of iam.Facts.S3
+
+	// MaxBody is the longest decoded body in bytes; a longer one is
+	// fault.TooLarge. 0 forbids the handler to read any.
+	MaxBody int64
+
+	// Login authenticates a request of Auth Own from its body. It may set
+	// call.Body to what is left of it.
+	Login func(ctx context.Context, call *Call) (iam.Credential, []iam.Check, error)
+
+	Handler Handler
+}
+
+// Handler serves one request, of which it holds the parsed inputs. An error
+// before the header is written is answered by Protocol.WriteError; a later one
+// aborts the connection, so that nobody takes a cut body for a whole one.
+type Handler interface {
+	Serve(ctx context.Context, w *Writer, call *Call) error
+}
+
+// HandlerFunc is a function as a Handler.
+type HandlerFunc func(ctx context.Context, w *Writer, call *Call) error
+
+// Serve calls f.
+func (f HandlerFunc) Serve(ctx context.Context, w *Writer, call *Call) error { return f(ctx, w, call) }
+
+// Authenticator establishes who signed a request.
+type Authenticator interface {
+	// Authenticate verifies the credentials of a request and reads nothing of
+	// its body. A request without any credentials is anonymous and no error.
+	Authenticate(ctx context.Context, r *http.Request) (Identity, error)
+}
+
+// Identity is what an Authenticator found.
+type Identity struct {
+	Credential iam.Credential // the zero value is the anonymous caller
+
+	// Body yields the decoded body, verified as it is read: an error instead of
+	// io.EOF if it is not what was signed. nil leaves the request's own.
+	Body io.Reader
+
+	// Length is the decoded body's, in bytes; -1 if unknown. Only with Body.
+	Length int64
+
+	// Trailer returns a trailing header that came with the body, "" if there is
+	// none. It is valid after Body returned io.EOF. nil if the body has none.
+	Trailer func(name string) string
+}
+
+// Authorizer decides about one action on one resource.
+type Authorizer interface {
+	Authorize(ctx context.Context, who iam.Principal, check iam.Check, facts iam.Facts) iam.Decision
+}
+
+// Lookup says what became of a request that asks for an object, for counting
+// hits and misses.
+type Lookup uint8
+
+// The outcomes of a lookup.
+const (
+	NoLookup Lookup = iota
+	Hit
+	Miss
+)
+
+// Call is one authorised request. It is the handler's for the time of Serve.
+type Call struct {
+	ID         string
+	Time       time.Time // when it was received
+	Credential iam.Credential
+	Operation  *Operation
+	SourceIP   netip.Addr
+	TLS        bool
+
+	// Body yields the decoded, verified body, at most Operation.MaxBody bytes.
+	Body   io.Reader
+	Length int64 // of Body in bytes, -1 if unknown
+
+	// Lookup is set by the handler.
+	Lookup Lookup
+
+	trailer  func(name string) string
+	pipeline *Pipeline
+	facts    iam.Facts
+}
+
+// Principal returns who is calling.
+func (c *Call) Principal() iam.Principal { return c.Credential.Principal }
+
+// Trailer returns a trailing header of the body, "" if there is none. It is
+// valid after Body returned io.EOF.
+func (c *Call) Trailer(name string) string {
+	if c.trailer == nil {
+		return ""
+	}
+	return c.trailer(name)
+}
+
+// Authorize asks whether the caller may do one more thing, for resources that
+// are named in the body. The error is fault.Denied.
+func (c *Call) Authorize(ctx context.Context, check iam.Check) error {
+	decision := c.pipeline.authorizer.Authorize(ctx, c.Credential.Principal, check, c.facts)
+	if !decision.Allowed {
+		return denied(check, decision.Reason)
+	}
+	return nil
+}
+
+// denied makes the fault of a refusal. The reason is for the log.
+func denied(check iam.Check, reason string) error {
+	return &fault.Error{
+		Kind: fault.Denied, Noun: fault.None, Op: string(check.Action),
+		Name: check.Resource.ARN(), Err: reasonError(reason),
+	}
+}
+
+type reasonError string
+
+func (e reasonError) Error() string { return string(e) }
