@@ -53,7 +53,10 @@ func (b *Body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	if len(p) == 0 {
+	switch {
+	case b == noBody:
+		return 0, io.EOF
+	case len(p) == 0:
 		return 0, nil
 	}
 	n, err := b.read(p)
@@ -65,7 +68,7 @@ func (b *Body) read(p []byte) (int, error) {
 	if b.chunks != nil {
 		return b.chunks.read(p)
 	}
-	if b.src == nil || b.left == 0 {
+	if b.left == 0 {
 		return 0, io.EOF
 	}
 	n, err := b.src.Read(p)
@@ -106,47 +109,48 @@ func incomplete(err error) error {
 	return err
 }
 
-// body sets up signed.Body for the payload that was signed for. c is nil for
+// noBody is the Body of requests without one. Reading does not change it.
+var noBody = &Body{}
+
+// body sets up signed.Body for the payload that was signed for. key is nil for
 // anonymous requests.
-func (v *Verifier) body(r *http.Request, signed *Signed, c *chain, payload string) error {
-	signed.Length = r.ContentLength
-	signed.Body = &Body{src: r.Body, left: r.ContentLength}
-	if r.Body == nil || r.Body == http.NoBody {
-		signed.Body.src, signed.Body.left, signed.Length = nil, 0, 0
-	}
-	switch payload {
-	case unsignedPayload:
-		return nil
-	case "":
-		if c == nil {
-			return nil
-		}
+func (v *Verifier) body(r *http.Request, signed *Signed, key *signingKey, c *claim) error {
+	switch c.payload {
 	case streamingSigned, streamingSignedTrailer:
-		if c == nil {
+		if key == nil {
 			return fail(AccessDenied, "A body whose chunks are signed needs a signed request")
 		}
-		return v.streaming(r, signed, c, payload)
+		return v.streaming(r, signed, &chain{key: key, time: c.time, scope: c.scope, last: c.signature}, c.payload)
 	case streamingUnsignedTrailer:
-		return v.streaming(r, signed, nil, payload)
+		return v.streaming(r, signed, nil, c.payload)
 	}
-	return signed.Body.expect(payload)
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		signed.Body = noBody
+	} else {
+		signed.Body, signed.Length = &Body{src: r.Body, left: r.ContentLength}, r.ContentLength
+	}
+	if c.payload == unsignedPayload || c.payload == "" {
+		return nil
+	}
+	return signed.Body.expect(c.payload)
 }
 
 // expect makes the body prove the hash that was signed.
 func (b *Body) expect(payload string) error {
+	var want [sha256.Size]byte
 	if len(payload) != 2*sha256.Size {
 		return fail(InvalidRequest, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, "+streamingUnsignedTrailer+", "+streamingSigned+", "+streamingSignedTrailer+" or a valid sha256 value.")
 	}
-	if _, err := hex.Decode(b.want[:], []byte(payload)); err != nil {
+	if _, err := hex.Decode(want[:], []byte(payload)); err != nil {
 		return fail(InvalidRequest, "x-amz-content-sha256 is not hexadecimal")
 	}
-	if b.src == nil || b.left == 0 {
-		if b.want != emptyHash {
+	if b.src == nil {
+		if want != emptyHash {
 			return errHash()
 		}
 		return nil
 	}
-	b.hash = sha256.New()
+	b.hash, b.want = sha256.New(), want
 	return nil
 }
 

@@ -202,7 +202,7 @@ func reencode(s string) (string, error) {
 }
 
 // wireName spells the usual signed headers as net/http keeps them.
-var wireName = map[string]string{
+var wireName = map[string]string{ //nolint:gosec // names of headers, no credentials
 	"x-amz-date": "X-Amz-Date", "x-amz-content-sha256": "X-Amz-Content-Sha256", "x-amz-security-token": "X-Amz-Security-Token",
 	"x-amz-decoded-content-length": "X-Amz-Decoded-Content-Length", "x-amz-trailer": "X-Amz-Trailer",
 	"x-amz-sdk-checksum-algorithm": "X-Amz-Sdk-Checksum-Algorithm", "x-amz-checksum-mode": "X-Amz-Checksum-Mode",

@@ -159,7 +159,7 @@ func (c *chunkReader) readLine() (size int64, signature [sha256.Size]byte, err e
 func (c *chunkReader) readSigned(size int64, signature [sha256.Size]byte) error {
 	if size > 0 {
 		if c.buf == nil {
-			c.buf = chunkBuffers.Get().(*[]byte) //nolint:forcetypeassert // the pool makes nothing else
+			c.buf = chunkBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool makes nothing else
 		}
 		*c.buf, c.off = (*c.buf)[:0], 0
 		for int64(len(*c.buf)) < size {

@@ -1,6 +1,9 @@
 package sigv4
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Code is the class of an Error, named as AWS names it on the wire.
 type Code uint8
@@ -42,14 +45,16 @@ func (c Code) String() string {
 
 // Status returns the HTTP status that AWS answers the code with.
 func (c Code) Status() int {
-	switch c {
-	case AccessDenied, SignatureDoesNotMatch, RequestTimeTooSkewed:
-		return 403
-	case MissingContentLength:
-		return 411
-	default:
-		return 400
+	if status, ok := codeStatus[c]; ok {
+		return status
 	}
+	return http.StatusBadRequest
+}
+
+// codeStatus holds the codes that are not answered with 400.
+var codeStatus = map[Code]int{
+	AccessDenied: http.StatusForbidden, SignatureDoesNotMatch: http.StatusForbidden,
+	RequestTimeTooSkewed: http.StatusForbidden, MissingContentLength: http.StatusLengthRequired,
 }
 
 // Codes lists every code, for tables that must be exhaustive.

@@ -35,7 +35,7 @@ func deriveKey(secret iam.Secret, sc scope) *signingKey {
 
 // sign appends the HMAC of data to dst.
 func (k *signingKey) sign(dst, data []byte) []byte {
-	h := k.hmacs.Get().(hash.Hash) //nolint:forcetypeassert // the pool makes nothing else
+	h := k.hmacs.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // the pool makes nothing else
 	h.Reset()
 	h.Write(data)
 	dst = h.Sum(dst)

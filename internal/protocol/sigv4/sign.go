@@ -99,7 +99,7 @@ func clientHeaders(h http.Header, more ...string) []string {
 // signWith returns the signature in hexadecimal. A query that cannot be decoded
 // gives a signature that no server accepts.
 func (sub *subject) signWith(key Key) string {
-	s := scratches.Get().(*scratch) //nolint:forcetypeassert // the pool makes nothing else
+	s := scratches.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool makes nothing else
 	defer s.release()
 	if s.canonical(sub) != nil {
 		return strings.Repeat("0", 64)

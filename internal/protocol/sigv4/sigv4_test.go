@@ -31,7 +31,7 @@ func (k keyring) Credential(_ context.Context, id iam.AccessKeyID, token string)
 	if !ok {
 		return iam.Credential{}, fault.New(fault.Unauthenticated, fault.AccessKey, string(id))
 	}
-	if (id == "SESSION") != (token == sessionToken) && token != "" {
+	if want := map[bool]string{true: sessionToken}[id == "SESSION"]; token != want {
 		return iam.Credential{}, fault.New(fault.Unauthenticated, fault.Session, string(id))
 	}
 	return iam.Credential{Principal: iam.Principal{Kind: iam.User, User: "u", AccessKey: id}, Secret: secret}, nil

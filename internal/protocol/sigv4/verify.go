@@ -27,51 +27,6 @@ type Credentials interface {
 	Credential(ctx context.Context, id iam.AccessKeyID, sessionToken string) (iam.Credential, error)
 }
 
-// Config tunes a Verifier.
-type Config struct {
-	// Region is the only region that S3 requests may be signed for, beside the
-	// empty one of MinIO's admin clients. "" accepts any.
-	Region string
-
-	// Skew is how far a request's time may be from ours. 0 means 15 minutes.
-	Skew time.Duration
-
-	// MaxChunk is the largest signed chunk in bytes: it is held in memory until
-	// its signature is verified. 0 means 4 MiB; the SDKs send 64 to 128 KiB.
-	MaxChunk int
-
-	// MaxForm is the largest body in bytes of a request to a service other than
-	// S3 that does not state its payload's hash, so that the body is read to
-	// verify the signature. 0 means 64 KiB.
-	MaxForm int
-
-	// Keys is how many derived signing keys are kept. 0 means 4,096.
-	Keys int
-
-	// Now is the clock; nil means time.Now.
-	Now func() time.Time
-}
-
-func (c *Config) check() error {
-	if c.Skew < 0 || c.MaxChunk < 0 || c.MaxForm < 0 || c.Keys < 0 {
-		return errors.New("sigv4: a limit is negative")
-	}
-	setDefault(&c.Skew, 15*time.Minute)
-	setDefault(&c.MaxChunk, 4<<20)
-	setDefault(&c.MaxForm, 64<<10)
-	setDefault(&c.Keys, 4096)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	return nil
-}
-
-func setDefault[T ~int | ~int64](v *T, d T) {
-	if *v == 0 {
-		*v = d
-	}
-}
-
 // Verifier establishes who signed a request.
 type Verifier struct {
 	credentials Credentials
@@ -174,7 +129,7 @@ func queryAuth(raw string) bool {
 
 func (v *Verifier) anonymous(r *http.Request) (Signed, error) {
 	signed := Signed{}
-	if err := v.body(r, &signed, nil, r.Header.Get("X-Amz-Content-Sha256")); err != nil {
+	if err := v.body(r, &signed, nil, &claim{payload: r.Header.Get("X-Amz-Content-Sha256")}); err != nil {
 		return Signed{}, err
 	}
 	return signed, nil
@@ -282,7 +237,7 @@ func (v *Verifier) verify(ctx context.Context, r *http.Request, c *claim, t Type
 	if err := v.checkScope(c, code); err != nil {
 		return Signed{}, err
 	}
-	s := scratches.Get().(*scratch) //nolint:forcetypeassert // the pool makes nothing else
+	s := scratches.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool makes nothing else
 	defer s.release()
 	var ok bool
 	if s.signed, ok = c.signedNames(s.signed[:0]); !ok {
@@ -314,8 +269,10 @@ func (v *Verifier) verify(ctx context.Context, r *http.Request, c *claim, t Type
 		signed.Body, signed.Length = &Body{src: bytes.NewReader(form), left: int64(len(form))}, int64(len(form))
 		return signed, nil
 	}
-	chain := &chain{key: key, time: c.time, scope: c.scope, last: c.signature}
-	return signed, v.body(r, &signed, chain, c.payload)
+	if err := v.body(r, &signed, key, c); err != nil {
+		return Signed{}, err
+	}
+	return signed, nil
 }
 
 // checkSigned refuses x-amz-* headers that are not signed: whoever holds a
