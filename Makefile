@@ -11,7 +11,7 @@ export LARDER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/larder
 LINT_VERSION := 2.15.0
 LINT         := $(LARDER_CACHE)/bin/golangci-lint-$(LINT_VERSION)
 
-.PHONY: all build run fmt lint unit race test help
+.PHONY: all build run fmt lint unit race test mutants help
 
 all: fmt lint test ## format, lint, test
 
@@ -33,6 +33,9 @@ unit: ## unit, conformance, crash and fault tests
 
 race: ## the same under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+mutants: ## plant defects, one at a time, and demand that a test catches each
+	cd tools && go run ./mutants
 
 $(LINT):
 	mkdir -p $(@D)
