@@ -76,6 +76,10 @@ drops in where MinIO stood, and knows that it is a cache.`,
 		&cobra.Group{ID: "client", Title: "Where builds run:"},
 		&cobra.Group{ID: "manage", Title: "Administration:"},
 	)
-	root.AddCommand(benchCommand(), versionCommand())
+	root.AddCommand(
+		envCommand(),
+		benchCommand(),
+		versionCommand(),
+	)
 	return root
 }

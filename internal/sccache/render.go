@@ -49,7 +49,7 @@ type Variable struct {
 }
 
 // Variables lists what sccache is told, in the order of the block. Every block
-// fails open: sccache 0.19 and later starts, and builds go on, whatever state
+// fails open: sccache 0.18 and later starts, and builds go on, whatever state
 // the server is in; older releases ignore that variable.
 func (p Profile) Variables() []Variable {
 	region := p.Region
@@ -85,7 +85,7 @@ func (p Profile) Variables() []Variable {
 	return append(vars,
 		Variable{
 			Name: "SCCACHE_SKIP_CACHE_CHECK", Value: "1",
-			Why: "fail open: with sccache 0.19 or later a cache that is down never stops a build",
+			Why: "fail open: with sccache 0.18 or later a cache that is down never stops a build",
 		},
 		Variable{Name: "RUSTC_WRAPPER", Value: "sccache", Why: "for Rust. For C and C++ set CC=\"sccache cc\", or CMAKE_C_COMPILER_LAUNCHER=sccache"})
 }
