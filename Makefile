@@ -11,7 +11,7 @@ export LARDER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/larder
 LINT_VERSION := 2.15.0
 LINT         := $(LARDER_CACHE)/bin/golangci-lint-$(LINT_VERSION)
 
-.PHONY: all build run fmt lint unit race test mutants help
+.PHONY: all build run fmt lint unit race test mutants bench help
 
 all: fmt lint test ## format, lint, test
 
@@ -30,6 +30,13 @@ lint: $(LINT) ## check format and lint rules
 
 unit: ## unit, conformance, crash and fault tests
 	go test -shuffle=on ./...
+
+bench: build ## compare the server with a bare handler, as ratios beside their bars (BENCH='-many 0' for the short form)
+	go build -trimpath -o bin/ ./test/bench ./test/bench/baseline
+	./bin/bench -baseline bin/baseline $(BENCH)
+
+mutants: ## plant defects one at a time; each must turn a test red
+	cd tools && go run ./mutants
 
 race: ## the same under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -shuffle=on ./...

@@ -25,6 +25,10 @@ type Config struct {
 	RootUser     string
 	RootPassword iam.Secret // "" makes a random one on first start
 
+	// RootPasswordFile is where RootPassword was read from, "" if it was not.
+	// A changed file changes the secret of a running server.
+	RootPasswordFile string
+
 	URL            string   // as clients reach the API, "https://cache.example:9000"; "" guesses
 	ConsoleURL     string   // as browsers reach the console
 	Domains        []string // bucket.DOMAIN addresses a bucket; *.localhost always does

@@ -16,16 +16,11 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/larder-cache/larder/internal/certs"
+	"github.com/larder-cache/larder/internal/protocol/edge"
 )
 
-// Limits of a connection. Bodies have no deadline here: the edge ends those that
-// make no progress.
-const (
-	headerTimeout  = 30 * time.Second
-	idleTimeout    = 3 * time.Minute // sccache keeps idle connections for 90 s
-	maxHeaderBytes = 32 << 10        // of a request's head; S3 allows 8 KiB of it to metadata
-	spareFiles     = 512             // descriptors kept for segments and the index
-)
+// spareFiles is how many descriptors are kept for segments and the index.
+const spareFiles = 512
 
 // endpoint is one listener and what answers on it.
 type endpoint struct {
@@ -37,31 +32,20 @@ type endpoint struct {
 
 // listen opens address. A nil tls.Config means plain HTTP. Open connections are
 // limited by the file descriptors that the process may have.
-func listen(name, address string, handler http.Handler, config *tls.Config, http2 bool, log *slog.Logger) (*endpoint, error) {
-	listener, err := net.Listen("tcp", address)
+func listen(ctx context.Context, name, address string, handler http.Handler, config *tls.Config, http2 bool, log *slog.Logger) (*endpoint, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("listen on %s: another process has this port: stop it, or choose another with --%s", address, flagOf(name))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(http2 && config != nil)
-	return &endpoint{
-		name:     name,
-		listener: netutil.LimitListener(listener, maxConnections()),
-		tls:      config != nil,
-		server: &http.Server{
-			Handler:           handler,
-			TLSConfig:         config,
-			Protocols:         protocols,
-			ReadHeaderTimeout: headerTimeout,
-			IdleTimeout:       idleTimeout,
-			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          slog.NewLogLogger(log.With("listener", name).Handler(), slog.LevelDebug),
-		},
-	}, nil
+	server := edge.NewServer(handler, log.With("listener", name))
+	server.TLSConfig = config
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(http2 && config != nil)
+	return &endpoint{name, netutil.LimitListener(listener, maxConnections()), server, config != nil}, nil
 }
 
 // flagOf is the flag that sets a listener's address.
@@ -105,12 +89,13 @@ func (e *endpoint) run(ctx context.Context, drain time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = e.server.Close()
 	}
-	<-served
+	<-served // http.ErrServerClosed
 	return err
 }
 
-// port is the one that the kernel gave, which matters when :0 was asked for.
-func (e *endpoint) port() int { return e.listener.Addr().(*net.TCPAddr).Port }
+// address is the one that the kernel gave, which matters when port 0 was asked
+// for.
+func (e *endpoint) address() string { return e.listener.Addr().String() }
 
 // certificates opens what the configuration says of TLS; nil for plain HTTP. ca
 // is the file that clients have to trust, if it is one of ours.

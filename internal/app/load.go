@@ -52,8 +52,11 @@ func Load(src Sources) (cfg Config, warnings []string, err error) {
 		if err := s.set(&cfg, value); err != nil {
 			return Config{}, nil, fmt.Errorf("%s: %w", from, err)
 		}
-		if s.Name == "root-password" && strings.HasPrefix(from, "MINIO_") {
-			cfg.MinIO = true
+		if s.Name == "root-password" {
+			cfg.MinIO = cfg.MinIO || strings.HasPrefix(from, "MINIO_")
+			if strings.HasSuffix(from, "_FILE") {
+				cfg.RootPasswordFile = env[from]
+			}
 		}
 		delete(file, s.Name)
 	}

@@ -78,18 +78,18 @@ func hostOf(link string) string {
 }
 
 // clientURL is where a client on this machine reaches the API: the configured
-// URL, or one made of what was listened on.
-func clientURL(cfg *Config, port int, secure bool) string {
+// URL, or one made of the address that was listened on.
+func clientURL(cfg *Config, address string, secure bool) string {
 	if cfg.URL != "" {
 		return cfg.URL
 	}
-	host, _, err := net.SplitHostPort(cfg.Address)
-	if err != nil || host == "" || net.ParseIP(host).IsUnspecified() {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || net.ParseIP(host).IsUnspecified() {
 		host = "localhost"
 	}
 	scheme := "http"
 	if secure {
 		scheme = "https"
 	}
-	return scheme + "://" + net.JoinHostPort(host, fmt.Sprint(port))
+	return scheme + "://" + net.JoinHostPort(host, port)
 }

@@ -23,12 +23,8 @@ type Target struct {
 	Key    sigv4.Key // the zero value sends unsigned requests
 }
 
-// signedFor is how long a rendered request may be sent: S3 allows 15 minutes
-// of skew.
-const signedFor = 14 * time.Minute
-
 // Render signs a request, as sccache does, and writes it down. It is good for
-// signedFor.
+// 15 minutes.
 func (t *Target) Render(kind, method, key, query string, body []byte, status int) (Call, error) {
 	link := *t.Server
 	link.Path = "/" + t.Bucket
@@ -36,11 +32,7 @@ func (t *Target) Render(kind, method, key, query string, body []byte, status int
 		link.Path += "/" + key
 	}
 	link.RawQuery = query
-	req, err := http.NewRequest(method, link.String(), http.NoBody)
-	if err != nil {
-		return Call{}, err
-	}
-	req.Header.Set("User-Agent", "larder-bench")
+	req := &http.Request{Method: method, URL: &link, Host: link.Host, Header: http.Header{"User-Agent": {"larder-bench"}}}
 	if method == http.MethodPut {
 		req.ContentLength = int64(len(body))
 		req.Header.Set("Content-Length", strconv.Itoa(len(body)))

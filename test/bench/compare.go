@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -84,11 +85,11 @@ func compare(ctx context.Context, s *settings) ([]row, error) {
 }
 
 func describe(servers []*contender, m []measurement, show func(measurement) string) string {
-	text := ""
+	words := make([]string, len(servers))
 	for i, c := range servers {
-		text += fmt.Sprintf("%s %s  ", c.name, show(m[i]))
+		words[i] = c.name + " " + show(m[i])
 	}
-	return text
+	return strings.Join(words, ", ")
 }
 
 // turns lets the servers take turns under one kind of load. rate and cpu are the

@@ -77,7 +77,7 @@ func run(ctx context.Context, s *settings) (int, error) {
 	if s.asJSON {
 		err = json.NewEncoder(os.Stdout).Encode(rows)
 	} else {
-		err = print(os.Stdout, rows)
+		err = report(os.Stdout, rows)
 	}
 	if s.strict && slices.ContainsFunc(rows, func(r row) bool { return !r.Met }) {
 		return 1, err
@@ -103,7 +103,7 @@ func atMost(what string, value, bar float64, unit, note string) row {
 	return row{what, value, unit, fmt.Sprintf("≤ %g", bar), value <= bar, note}
 }
 
-func print(w io.Writer, rows []row) error {
+func report(w io.Writer, rows []row) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "what\tmeasured\tbar\t\t")
 	for _, r := range rows {

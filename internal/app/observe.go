@@ -1,0 +1,190 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/larder-cache/larder/internal/protocol/edge"
+)
+
+// observer turns requests that ended into access lines and metrics.
+type observer struct {
+	access  *slog.Logger // nil without an access log
+	metrics *requestMetrics
+}
+
+func (o *observer) observe(e edge.Event) {
+	o.metrics.count(&e)
+	if o.access == nil {
+		return
+	}
+	attrs := [20]slog.Attr{
+		slog.String("request_id", e.RequestID),
+		slog.String("op", e.Op),
+		slog.String("method", e.Method),
+		slog.String("host", e.Host),
+		slog.String("path", e.Path),
+		slog.Int("status", e.Status),
+		slog.Int64("in_bytes", e.BytesIn),
+		slog.Int64("out_bytes", e.BytesOut),
+		slog.Int64("duration_us", e.Duration.Microseconds()),
+		slog.String("user", string(e.Principal.User)),
+		slog.String("access_key", string(e.Principal.AccessKey)),
+		slog.String("remote", e.RemoteAddr.String()),
+		slog.String("user_agent", e.UserAgent),
+	}
+	line := attrs[:13]
+	if e.Lookup != edge.NoLookup {
+		line = append(line, slog.Bool("hit", e.Lookup == edge.Hit))
+	}
+	if e.Code != "" {
+		line = append(line, slog.String("code", e.Code))
+	}
+	if e.Err != nil && e.Status >= 400 && e.Status != 404 {
+		line = append(line, slog.Any("error", e.Err))
+	}
+	o.access.LogAttrs(context.Background(), slog.LevelInfo, "request", line...) //nolint:forbidigo // the request is over; nothing waits for this
+}
+
+// requestMetrics are the metrics of requests. Labels come from closed sets:
+// operations, status classes, and buckets that exist.
+type requestMetrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	bytes    *prometheus.CounterVec
+	lookups  *prometheus.CounterVec
+
+	series sync.Map // series key → *series: a look-up by labels costs more than the count
+}
+
+type seriesKey struct {
+	op     string
+	status string
+}
+
+type series struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
+	in, out  prometheus.Counter
+}
+
+func newRequestMetrics(registry prometheus.Registerer) (*requestMetrics, error) {
+	m := &requestMetrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "larder_requests_total", Help: "Requests by operation and class of status.",
+		}, []string{"op", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "larder_request_seconds", Help: "Time from a request's headers to the end of its answer.",
+			Buckets: []float64{.0001, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
+		}, []string{"op"}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "larder_request_bytes_total", Help: "Bytes of bodies by operation and direction.",
+		}, []string{"op", "direction"}),
+		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "larder_lookups_total", Help: "Reads of objects that were there (hit) or not (miss), by bucket.",
+		}, []string{"bucket", "result"}),
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.bytes, m.lookups} {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *requestMetrics) count(e *edge.Event) {
+	s := m.of(seriesKey{operation(e), statusClass(e.Status)})
+	s.requests.Inc()
+	s.seconds.Observe(e.Duration.Seconds())
+	s.in.Add(float64(e.BytesIn))
+	s.out.Add(float64(e.BytesOut))
+	switch e.Lookup {
+	case edge.Hit:
+		m.lookups.WithLabelValues(e.Bucket, "hit").Inc()
+	case edge.Miss:
+		m.lookups.WithLabelValues(e.Bucket, "miss").Inc()
+	case edge.NoLookup:
+	}
+}
+
+func (m *requestMetrics) of(key seriesKey) *series {
+	if found, ok := m.series.Load(key); ok {
+		return found.(*series) //nolint:forcetypeassert,errcheck // nothing else is stored
+	}
+	made, _ := m.series.LoadOrStore(key, &series{
+		requests: m.requests.WithLabelValues(key.op, key.status),
+		seconds:  m.seconds.WithLabelValues(key.op),
+		in:       m.bytes.WithLabelValues(key.op, "in"),
+		out:      m.bytes.WithLabelValues(key.op, "out"),
+	})
+	return made.(*series) //nolint:forcetypeassert,errcheck // nothing else is stored
+}
+
+func operation(e *edge.Event) string {
+	if e.Op == "" {
+		return "none"
+	}
+	return e.Op
+}
+
+func statusClass(status int) string {
+	switch {
+	case status < 300:
+		return "2xx"
+	case status < 400:
+		return "3xx"
+	case status < 500:
+		return "4xx"
+	}
+	return "5xx"
+}
+
+// lineBuffer gathers access lines, so that a request does not pay for a system
+// call. Run writes them out a few times a second.
+type lineBuffer struct {
+	mu  sync.Mutex // guards out; the write of a full buffer happens under it
+	out *bufio.Writer
+}
+
+// flushInterval is how late an access line may be.
+const flushInterval = 100 * time.Millisecond
+
+func newLineBuffer(w io.Writer) *lineBuffer { return &lineBuffer{out: bufio.NewWriterSize(w, 64<<10)} }
+
+func (b *lineBuffer) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.out.Available() < len(line) {
+		if err := b.out.Flush(); err != nil { // never half a line: others write to the same file
+			return 0, err
+		}
+	}
+	return b.out.Write(line)
+}
+
+// Run flushes until ctx ends.
+func (b *lineBuffer) Run(ctx context.Context) error {
+	tick := time.NewTicker(flushInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return b.Flush()
+		case <-tick.C:
+			_ = b.Flush() // a log that cannot be written must not stop the server
+		}
+	}
+}
+
+// Flush writes out what is gathered.
+func (b *lineBuffer) Flush() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.out.Flush()
+}

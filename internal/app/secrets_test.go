@@ -1,0 +1,109 @@
+package app
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/larder-cache/larder/internal/iam"
+)
+
+func TestRootKeyIsMadeOnceForItsOwnerAlone(t *testing.T) {
+	cfg := &Config{Dir: t.TempDir()}
+	first, made, err := rootKey(cfg)
+	if err != nil || !made {
+		t.Fatal(made, err)
+	}
+	second, made, err := rootKey(cfg)
+	if err != nil || made || first != second {
+		t.Errorf("the second start: made %v, same %v, %v", made, first == second, err)
+	}
+	info, err := os.Stat(rootPath(cfg.Dir))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if len(first.Secret) != 32 {
+		t.Errorf("a secret of %d characters", len(first.Secret))
+	}
+	if strings.Contains(slog.AnyValue(first).String(), first.Secret.Reveal()) {
+		t.Error("the key prints its secret")
+	}
+}
+
+func TestConfiguredRootKeyIsNotKept(t *testing.T) {
+	cfg := &Config{Dir: t.TempDir(), RootUser: "minio", RootPassword: "minio123"}
+	key, made, err := rootKey(cfg)
+	if err != nil || made || key.User != "minio" || key.Secret != "minio123" {
+		t.Errorf("%v %v %v", key, made, err)
+	}
+	if _, err := os.Stat(rootPath(cfg.Dir)); !os.IsNotExist(err) {
+		t.Errorf("the secret was written down: %v", err)
+	}
+}
+
+func TestADamagedRootFileIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	for _, content := range []string{"{", `{"accessKey":"root","secretKey":"short"}`} {
+		if err := os.WriteFile(rootPath(dir), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadRoot(dir); err == nil || !strings.Contains(err.Error(), "reset-root") {
+			t.Errorf("%s: %v", content, err)
+		}
+	}
+}
+
+func TestSealKeyIsMadeOnlyWhileNothingIsSealed(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := sealKey(dir, false); err == nil || !strings.Contains(err.Error(), "restore it") {
+		t.Errorf("a lost key: %v", err)
+	}
+	first, err := sealKey(dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := sealKey(dir, false)
+	if err != nil || string(first) != string(second) {
+		t.Errorf("another key on the second start: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "seal.key"), first[:7], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sealKey(dir, true); err == nil || !strings.Contains(err.Error(), "7 bytes") {
+		t.Errorf("a cut key: %v", err)
+	}
+}
+
+func TestAChangedRootSecretIsTakenOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	put := func(secret string) {
+		if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("first-secret")
+	synctest.Test(t, func(t *testing.T) {
+		var applied []iam.Secret
+		cfg := &Config{RootUser: "minio", RootPasswordFile: path}
+		w := watchRoot(cfg, func(key RootKey) error { applied = append(applied, key.Secret); return nil }, slog.New(slog.DiscardHandler))
+		go func() { _ = w.Run(t.Context()) }()
+		wait := func() { <-time.After(2*watchInterval + time.Second); synctest.Wait() }
+		wait()
+		if len(applied) != 0 {
+			t.Errorf("applied %d times without a change", len(applied))
+		}
+		put("second-secret")
+		wait()
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		wait()
+		if len(applied) != 1 || applied[0] != "second-secret" {
+			t.Errorf("applied %d times", len(applied))
+		}
+	})
+}
