@@ -21,10 +21,11 @@ type body struct {
 	now     func() time.Time
 	stall   time.Duration
 
-	started bool
-	whole   bool  // read to its end
-	pace    int64 // bytes read since the deadline was set
-	bytes   int64 // read in total
+	started  bool
+	expected bool  // the client waits for 100 Continue
+	whole    bool  // read to its end
+	pace     int64 // bytes read since the deadline was set
+	bytes    int64 // read in total
 }
 
 // Read reads raw bytes. Whatever ends the transfer early is fault.Invalid, since
@@ -56,13 +57,23 @@ func (b *body) Read(p []byte) (int, error) {
 // finish bounds what net/http does with the rest of a body that was not read: it
 // discards up to 256 KiB, without any deadline of its own.
 func (b *body) finish() {
-	if b.raw != nil && !b.whole {
-		_ = b.control.SetReadDeadline(b.now().Add(min(b.stall/2, drainTimeout)))
+	if b.raw == nil || b.whole {
+		return
 	}
+	wait := min(b.stall/2, drainTimeout)
+	if b.expected && !b.started {
+		wait = min(wait, refusalTimeout)
+	}
+	_ = b.control.SetReadDeadline(b.now().Add(wait))
 }
 
-// drainTimeout is for the rest of a body that nobody wants.
-const drainTimeout = 5 * time.Second
+// How long the rest of a body that nobody wants may take to arrive, and how
+// long the connection of a client lasts that was not told to continue: it should
+// send nothing.
+const (
+	drainTimeout   = 5 * time.Second
+	refusalTimeout = 200 * time.Millisecond
+)
 
 // Close closes the raw body.
 func (b *body) Close() error { return b.raw.Close() }
