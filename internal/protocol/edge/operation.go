@@ -9,6 +9,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
+	"github.com/larder-cache/larder/internal/protocol/sigv4"
 )
 
 // Protocol turns requests into operations and errors into answers.
@@ -58,9 +59,9 @@ type Operation struct {
 	// fault.TooLarge. 0 forbids the handler to read any.
 	MaxBody int64
 
-	// Login authenticates a request of Auth Own from its body. It may set
-	// call.Body to what is left of it.
-	Login func(ctx context.Context, call *Call) (iam.Credential, []iam.Check, error)
+	// Login authenticates a request of Auth Own from its body and names the
+	// checks, at least one. It sets Identity.Body to what is left of the body.
+	Login func(ctx context.Context, call *Call) (Identity, []iam.Check, error)
 
 	Handler Handler
 }
@@ -88,6 +89,8 @@ type Authenticator interface {
 // Identity is what an Authenticator found.
 type Identity struct {
 	Credential iam.Credential // the zero value is the anonymous caller
+	Type       sigv4.Type     // how the request was signed
+	SignedAt   time.Time
 
 	// Body yields the decoded body, verified as it is read: an error instead of
 	// io.EOF if it is not what was signed. nil leaves the request's own.

@@ -129,11 +129,11 @@ func (p *Pipeline) admit(ctx context.Context, x *exchange) error {
 	case Public:
 		return nil
 	case Own:
-		credential, found, err := x.operation.Login(ctx, &x.call)
-		x.call.Credential = credential
+		identity, found, err := x.operation.Login(ctx, &x.call)
 		if err != nil {
 			return err
 		}
+		x.call.become(identity)
 		checks = found
 	case Signed, Anonymous, Caller:
 		if err := p.authenticate(ctx, x); err != nil {
@@ -160,12 +160,18 @@ func (p *Pipeline) authenticate(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.call.Credential = identity.Credential
-	x.call.trailer = identity.Trailer
-	if identity.Body != nil {
-		x.call.Body, x.call.Length = identity.Body, identity.Length
-	}
+	x.call.become(identity)
 	return nil
+}
+
+// become makes an authenticated caller's of a call.
+func (c *Call) become(identity Identity) {
+	c.Credential = identity.Credential
+	c.trailer = identity.Trailer
+	if identity.Body != nil {
+		c.Body, c.Length = identity.Body, identity.Length
+	}
+	c.facts.S3 = signatureFacts(c.facts.S3, identity.Type, identity.SignedAt, c.Time)
 }
 
 // fail answers an error, or aborts the connection if an answer has begun.

@@ -117,15 +117,15 @@ func TestOrder(t *testing.T) {
 		{"public", func(s *server) { s.operation.Auth = edge.Public }, 200, []string{"route", "serve"}},
 		{"own", func(s *server) {
 			s.operation.Auth = edge.Own
-			s.operation.Login = func(context.Context, *edge.Call) (iam.Credential, []iam.Check, error) {
+			s.operation.Login = func(context.Context, *edge.Call) (edge.Identity, []iam.Check, error) {
 				s.trail = append(s.trail, "login")
-				return s.identity.Credential, []iam.Check{{Action: "test:Form"}}, nil
+				return s.identity, []iam.Check{{Action: "test:Form"}}, nil
 			}
 		}, 200, []string{"route", "login", "authorize", "serve"}},
 		{"own without checks", func(s *server) {
 			s.operation.Auth = edge.Own
-			s.operation.Login = func(context.Context, *edge.Call) (iam.Credential, []iam.Check, error) {
-				return s.identity.Credential, nil, nil
+			s.operation.Login = func(context.Context, *edge.Call) (edge.Identity, []iam.Check, error) {
+				return s.identity, nil, nil
 			}
 		}, 500, []string{"route", "error"}},
 	}
