@@ -1,61 +1,122 @@
 package iam
 
-import "time"
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+)
 
-// Account is a user as administrators see him: without his secret.
+// UserInfo is a user as administrators may see him.
+type UserInfo struct {
+	Name     UserName     `json:"name"`
+	Enabled  bool         `json:"enabled"`
+	Policies []PolicyName `json:"policies,omitempty"` // attached to him, sorted
+	Groups   []GroupName  `json:"groups,omitempty"`   // sorted, disabled ones too
+	Updated  time.Time    `json:"updated"`
+}
+
+// UserChange is what to set of a user; nil leaves as it is. A new user is
+// enabled, and needs a secret.
+type UserChange struct {
+	Secret  *Secret
+	Enabled *bool
+}
+
+// GroupInfo is a group as administrators may see it.
+type GroupInfo struct {
+	Name     GroupName    `json:"name"`
+	Enabled  bool         `json:"enabled"`
+	Members  []UserName   `json:"members,omitempty"`  // sorted
+	Policies []PolicyName `json:"policies,omitempty"` // sorted
+	Updated  time.Time    `json:"updated"`
+}
+
+// PolicyInfo is a named policy.
+type PolicyInfo struct {
+	Name     PolicyName      `json:"name"`
+	Document json.RawMessage `json:"document"` // compact
+	BuiltIn  bool            `json:"builtIn,omitempty"`
+	Created  time.Time       `json:"created,omitzero"` // zero for built-in ones
+	Updated  time.Time       `json:"updated,omitzero"`
+}
+
+// Account is a service account: an access key that derives from a parent.
 type Account struct {
-	Name     UserName
-	Disabled bool
-	Policies []PolicyName // attached to himself, in order of name
-	Groups   []GroupName  // that he is a member of, in order of name
-	Updated  time.Time
+	AccessKey   AccessKeyID     `json:"accessKey"`
+	ParentKind  Kind            `json:"-"` // Root, User or Subject
+	Parent      UserName        `json:"parent"`
+	Enabled     bool            `json:"enabled"`
+	Policy      json.RawMessage `json:"policy,omitempty"` // nil: all that the parent may
+	Name        string          `json:"name,omitempty"`
+	Description string          `json:"description,omitempty"`
+	Expires     time.Time       `json:"expires,omitzero"`
+	Created     time.Time       `json:"created"`
+	Updated     time.Time       `json:"updated"`
 }
 
-// Group is a group of users.
-type Group struct {
-	Name     GroupName
-	Disabled bool       // its policies do not count
-	Members  []UserName // in order of name
-	Policies []PolicyName
-	Updated  time.Time
-}
-
-// StoredPolicy is a policy document that has a name.
-type StoredPolicy struct {
-	Name    PolicyName
-	Policy  *Policy
-	Builtin bool // exists without being made, and cannot be changed
-	Created time.Time
-	Updated time.Time
-}
-
-// AccessKey is a service account: a key that derives from a user, a subject or
-// root. Its secret is shown once, to the one who makes it.
-type AccessKey struct {
-	ID          AccessKeyID
-	Parent      UserName
-	ParentKind  Kind    // User, Subject or Root
-	Policy      *Policy // narrows the parent's rights; nil inherits them
-	Disabled    bool
+// AccountSpec is what to make a service account of.
+type AccountSpec struct {
+	Parent      UserName    // a user, a subject, or root by the name he has now
+	AccessKey   AccessKeyID // "" makes one
+	Secret      Secret      // "" makes one
+	Policy      []byte      // empty, "null" and "{}": all that the parent may
 	Name        string
 	Description string
-	Expires     time.Time // zero for never
-	Created     time.Time
-	Updated     time.Time
+	Expires     time.Time // zero: never
 }
 
-// AccessKeyChange changes an access key; what is nil stays as it is.
-type AccessKeyChange struct {
+// AccountChange is what to set of a service account; nil leaves as it is.
+type AccountChange struct {
 	Secret      *Secret
-	Policy      **Policy // a nil *Policy inherits the parent's rights
-	Disabled    *bool
+	Policy      *[]byte // as in AccountSpec
+	Enabled     *bool
 	Name        *string
 	Description *string
-	Expires     *time.Time // the zero time for never
+	Expires     *time.Time
 }
 
-// Holder names whom policies are attached to: a user or a group, never both.
+// Holder is a user or a group that policies are attached to; one of the two is
+// set.
 type Holder struct {
 	User  UserName
 	Group GroupName
+}
+
+// String returns "user u" or "group g".
+func (h Holder) String() string {
+	if h.Group != "" {
+		return "group " + string(h.Group)
+	}
+	return "user " + string(h.User)
+}
+
+// Actor is who makes a change, and from where.
+type Actor struct {
+	Principal Principal
+	Server    bool       // it is the server itself: at its start, or by a command on its machine
+	From      netip.Addr // the zero value for the server itself
+	RequestID string
+}
+
+// Change is what a change amounts to, for its record. Before and After are
+// encoded as JSON and hold no secrets; nil means that there was, or is, nothing.
+type Change struct {
+	Action        string // of a closed set: "user.set", "policy.remove", "bucket.policy"
+	Target        string
+	Before, After any
+}
+
+// Record is one entry of the audit trail.
+type Record struct {
+	ID        string          `json:"id"`
+	Time      time.Time       `json:"time"`
+	Kind      string          `json:"kind"`           // of the actor: "root", "user", "session", …; "server" for the server itself
+	User      UserName        `json:"user,omitempty"` // whose rights counted
+	AccessKey AccessKeyID     `json:"accessKey,omitempty"`
+	From      string          `json:"from,omitempty"` // address
+	RequestID string          `json:"requestId,omitempty"`
+	Action    string          `json:"action"`
+	Target    string          `json:"target"`
+	Before    json.RawMessage `json:"before,omitempty"`
+	After     json.RawMessage `json:"after,omitempty"`
 }
