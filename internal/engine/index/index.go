@@ -1,0 +1,352 @@
+package index
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// ErrDamaged is what reads return when the index's own files are damaged. It
+// can be rebuilt from the segments.
+var ErrDamaged = errors.New("the index is damaged")
+
+// Config tunes an Index.
+type Config struct {
+	Cache    int64 // bytes of Pebble's block cache; default 32 MiB
+	MemTable int64 // bytes; default 8 MiB
+	Logger   *slog.Logger
+	ReadOnly bool
+	Create   bool // there is none yet; otherwise there must be one
+}
+
+// Index is an open index.
+type Index struct {
+	db *pebble.DB
+
+	applying sync.Mutex // held while a group is applied; guards the fields below
+	states   map[uint64]*State
+	ledgers  map[uint64]*Ledger
+	seq      uint64 // the greatest applied
+	lost     int    // keys in the lost space
+	lostAll  uint64 // every key whose seq is not greater is lost; 0 for none
+
+	mu sync.RWMutex // guards the maps' contents for readers that do not apply
+}
+
+// Open opens the index in dir.
+func Open(fs vfs.FS, dir string, cfg Config) (*Index, error) {
+	if cfg.Cache == 0 {
+		cfg.Cache = 32 << 20
+	}
+	if cfg.MemTable == 0 {
+		cfg.MemTable = 8 << 20
+	}
+	opts := &pebble.Options{
+		FS:                          fs,
+		DisableWAL:                  true,
+		ReadOnly:                    cfg.ReadOnly,
+		ErrorIfExists:               cfg.Create,
+		ErrorIfNotExists:            !cfg.Create,
+		CacheSize:                   cfg.Cache,
+		MemTableSize:                uint64(cfg.MemTable),
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		MaxOpenFiles:                512,
+		FormatMajorVersion:          pebble.FormatColumnarBlocks,
+		Logger:                      pebbleLog{cfg.Logger},
+	}
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		opts.Levels[i].BlockSize = 8 << 10
+	}
+	db, err := pebble.Open(dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	x := &Index{db: db, states: map[uint64]*State{}, ledgers: map[uint64]*Ledger{}}
+	if err := x.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open index: %w", err), db.Close())
+	}
+	return x, nil
+}
+
+// load reads what is kept in memory.
+func (x *Index) load() error {
+	err := x.each([]byte{spaceSegment}, func(key, value []byte) error {
+		s, err := parseState(value)
+		if err != nil {
+			return err
+		}
+		x.states[binary.BigEndian.Uint64(key[1:])] = &s
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = x.each([]byte{spaceLedger}, func(key, value []byte) error {
+		if len(value) != 16 {
+			return errShort("ledger", value)
+		}
+		x.ledgers[binary.BigEndian.Uint64(key[1:])] = &Ledger{
+			Objects: int64(binary.LittleEndian.Uint64(value)), Bytes: int64(binary.LittleEndian.Uint64(value[8:])),
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := x.each([]byte{spaceLost}, func(_, _ []byte) error { x.lost++; return nil }); err != nil {
+		return err
+	}
+	x.seq, err = x.number("seq")
+	if err != nil {
+		return err
+	}
+	x.lostAll, err = x.number("lost")
+	return err
+}
+
+func metaKey(name string) []byte { return append([]byte{spaceMeta}, name...) }
+
+// number reads a number of the meta space, 0 if there is none.
+func (x *Index) number(name string) (uint64, error) {
+	v, err := x.get(metaKey(name))
+	if err != nil || v == nil {
+		return 0, err
+	}
+	if len(v) != 8 {
+		return 0, errShort(name, v)
+	}
+	return binary.LittleEndian.Uint64(v), nil
+}
+
+// get returns a copy of a value, nil if there is none.
+func (x *Index) get(key []byte) ([]byte, error) {
+	v, closer, err := x.db.Get(key)
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		return nil, nil //nolint:nilnil // absence is not an error
+	case err != nil:
+		return nil, x.wrap(err)
+	}
+	c := append(make([]byte, 0, len(v)), v...)
+	return c, closer.Close()
+}
+
+func (x *Index) wrap(err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return fmt.Errorf("read index: %w", err)
+}
+
+// each visits all keys with a prefix, in order. The slices are valid during the
+// visit.
+func (x *Index) each(prefix []byte, visit func(key, value []byte) error) error {
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
+	if err != nil {
+		return x.wrap(err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err == nil {
+			err = visit(it.Key(), v)
+		}
+		if err != nil {
+			return errors.Join(err, it.Close())
+		}
+	}
+	if err := it.Close(); err != nil {
+		return x.wrap(err)
+	}
+	return nil
+}
+
+// Seq returns the greatest seq that was applied.
+func (x *Index) Seq() uint64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.seq
+}
+
+// Ledger returns what a bucket holds.
+func (x *Index) Ledger(incarnation uint64) Ledger {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if l := x.ledgers[incarnation]; l != nil {
+		return *l
+	}
+	return Ledger{}
+}
+
+// State returns what is known of a segment; ok is false if it is unknown.
+func (x *Index) State(id uint64) (s State, ok bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if p := x.states[id]; p != nil {
+		return *p, true
+	}
+	return State{}, false
+}
+
+// States returns what is known of all segments.
+func (x *Index) States() map[uint64]State {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	all := make(map[uint64]State, len(x.states))
+	for id, s := range x.states {
+		all[id] = *s
+	}
+	return all
+}
+
+// Flush makes everything applied so far durable.
+func (x *Index) Flush() error {
+	if err := x.db.Flush(); err != nil {
+		return fmt.Errorf("flush index: %w", err)
+	}
+	return nil
+}
+
+// Close closes the index. What was not flushed is replayed at the next start.
+func (x *Index) Close() error {
+	if err := x.db.Close(); err != nil {
+		return fmt.Errorf("close index: %w", err)
+	}
+	return nil
+}
+
+// Metrics are Pebble's own.
+func (x *Index) Metrics() *pebble.Metrics { return x.db.Metrics() }
+
+// Object returns a key's current record; ok is false if there is none. A key
+// whose newest record is lost is ErrLost.
+func (x *Index) Object(incarnation uint64, key []byte) (e Entry, ok bool, err error) {
+	v, err := x.get(appendKey(make([]byte, 0, 80), spaceObject, incarnation, key))
+	if err != nil {
+		return Entry{}, false, err
+	}
+	if v != nil {
+		if e, err = parseEntry(v); err != nil {
+			return Entry{}, false, err
+		}
+	}
+	if err := x.checkLost(incarnation, key, e.Seq); err != nil {
+		return Entry{}, false, err
+	}
+	return e, v != nil, nil
+}
+
+// ErrLost is the fault of a key whose newest record is damaged, so that an older
+// one must not be served for it.
+var ErrLost = errors.New("the newest record of this key is damaged")
+
+func (x *Index) checkLost(incarnation uint64, key []byte, seq uint64) error {
+	x.mu.RLock()
+	lost, all := x.lost, x.lostAll
+	x.mu.RUnlock()
+	if seq <= all && all != 0 {
+		return ErrLost
+	}
+	if lost == 0 {
+		return nil
+	}
+	v, err := x.get(appendKey(nil, spaceLost, incarnation, key))
+	if err != nil || v == nil {
+		return err
+	}
+	if len(v) < 8 || seq <= binary.LittleEndian.Uint64(v) {
+		return ErrLost
+	}
+	return nil
+}
+
+// Extents returns the extents of a stage, in order.
+func (x *Index) Extents(stage uint64) ([]Extent, error) {
+	var all []Extent
+	err := x.each(appendKey(nil, spaceExtent, stage, nil), func(key, value []byte) error {
+		e, err := parseExtent(value)
+		if err != nil {
+			return err
+		}
+		e.Number = binary.BigEndian.Uint32(key[9:])
+		e.Key = append([]byte(nil), e.Key...)
+		all = append(all, e)
+		return nil
+	})
+	return all, err
+}
+
+// Iter is a forward scan of one incarnation's keys, for one goroutine.
+type Iter struct {
+	x      *Index
+	it     *pebble.Iterator
+	lower  []byte
+	seeked []byte
+}
+
+// Iter returns a scan over the keys of an incarnation that begin with prefix.
+// The caller closes it.
+func (x *Index) Iter(incarnation uint64, prefix []byte) (*Iter, error) {
+	lower := appendKey(nil, spaceObject, incarnation, prefix)
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: successor(lower)})
+	if err != nil {
+		return nil, x.wrap(err)
+	}
+	return &Iter{x: x, it: it, lower: lower[:9]}, nil
+}
+
+// Seek moves to the first key at or after key; false if there is none.
+func (i *Iter) Seek(key []byte) bool {
+	i.seeked = append(append(i.seeked[:0], i.lower...), key...)
+	return i.it.SeekGE(i.seeked)
+}
+
+// First moves to the first key; false if there is none.
+func (i *Iter) First() bool { return i.it.First() }
+
+// Next moves on; false at the end or on an error, which Close returns.
+func (i *Iter) Next() bool { return i.it.Next() }
+
+// Key returns the current key. It is valid until the next move.
+func (i *Iter) Key() []byte { return i.it.Key()[9:] }
+
+// Entry returns the current record. It is valid until the next move.
+func (i *Iter) Entry() (Entry, error) {
+	v, err := i.it.ValueAndErr()
+	if err != nil {
+		return Entry{}, i.x.wrap(err)
+	}
+	return parseEntry(v)
+}
+
+// Close ends the scan and returns the error that stopped it, if one did.
+func (i *Iter) Close() error {
+	if err := i.it.Close(); err != nil {
+		return i.x.wrap(err)
+	}
+	return nil
+}
+
+// pebbleLog passes on Pebble's warnings. Fatalf panics: Pebble calls it where it
+// cannot go on, and its caller must not either.
+type pebbleLog struct{ log *slog.Logger }
+
+func (l pebbleLog) Infof(string, ...any) {}
+
+func (l pebbleLog) Errorf(format string, args ...any) {
+	if l.log != nil {
+		l.log.Error("index", slog.String("error", fmt.Sprintf(format, args...))) //nolint:sloglint // Pebble gives no context
+	}
+}
+
+func (l pebbleLog) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("index: "+format, args...))
+}

@@ -1,0 +1,65 @@
+package local
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"sync"
+)
+
+// keyLocks is one lock per key that somebody writes.
+type keyLocks struct {
+	seed   maphash.Seed
+	shards [64]lockShard
+}
+
+type lockShard struct {
+	mu    sync.Mutex // guards held
+	held  map[string]*keyLock
+	spare []*keyLock
+}
+
+type keyLock struct {
+	mu    sync.Mutex
+	users int // that hold it or wait for it
+}
+
+func newKeyLocks() *keyLocks {
+	l := &keyLocks{seed: maphash.MakeSeed()}
+	for i := range l.shards {
+		l.shards[i].held = map[string]*keyLock{}
+	}
+	return l
+}
+
+// lock locks a key and returns what unlocks it.
+func (l *keyLocks) lock(incarnation uint64, key []byte) (unlock func()) {
+	name := string(append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(key)), incarnation), key...))
+	shard := &l.shards[maphash.String(l.seed, name)%uint64(len(l.shards))]
+	shard.mu.Lock()
+	k := shard.held[name]
+	if k == nil {
+		k = shard.fresh()
+		shard.held[name] = k
+	}
+	k.users++
+	shard.mu.Unlock()
+	k.mu.Lock()
+	return func() {
+		k.mu.Unlock()
+		shard.mu.Lock()
+		defer shard.mu.Unlock()
+		if k.users--; k.users == 0 {
+			delete(shard.held, name)
+			shard.spare = append(shard.spare, k)
+		}
+	}
+}
+
+func (s *lockShard) fresh() *keyLock {
+	if n := len(s.spare); n > 0 {
+		k := s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		return k
+	}
+	return &keyLock{}
+}

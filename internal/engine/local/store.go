@@ -1,0 +1,191 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/larder-cache/larder/internal/engine/disk"
+	"github.com/larder-cache/larder/internal/engine/index"
+	"github.com/larder-cache/larder/internal/engine/segment"
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/object"
+)
+
+// Store is an object store in one directory. Make one with Open.
+type Store struct {
+	fs     disk.FS
+	dir    string
+	cfg    Config
+	format format
+	lock   io.Closer
+	segs   *segment.Set
+	index  *index.Index
+
+	seq     atomic.Uint64 // the store-wide counter: the last seq drawn
+	memory  *memory
+	locks   *keyLocks
+	lookups sync.RWMutex // shared from looking a location up to pinning it
+	readers sync.Pool    // of *segment.Reader
+
+	mu      sync.RWMutex // guards the fields below
+	buckets map[object.BucketName]*bucket
+
+	stageMu sync.Mutex // guards stages
+	stages  map[uint64]struct{}
+
+	unflushed atomic.Int64 // bytes appended since the index was flushed
+	records   atomic.Int64 // the same in records
+	wake      chan struct{}
+	closing   sync.Once
+	closeErr  error
+}
+
+var _ object.Store = (*Store)(nil)
+
+// Caps implements object.Store.
+func (s *Store) Caps() object.Caps {
+	return object.Caps{CreateOnce: true, CompareAndSwap: true, ConditionalComplete: true, StrongList: true}
+}
+
+// Open opens the store in dir, creating it if there is none, and replays what
+// the index has not seen. It starts nothing: Run does the work in the background,
+// without which the store is whole, but grows. Close it.
+func Open(fs disk.FS, dir string, cfg Config) (*Store, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{
+		fs: fs, dir: dir, cfg: cfg, memory: newMemory(cfg.Memory), locks: newKeyLocks(),
+		buckets: map[object.BucketName]*bucket{}, stages: map[uint64]struct{}{}, wake: make(chan struct{}, 1),
+	}
+	s.readers.New = func() any { return new(segment.Reader) }
+	if err := s.open(); err != nil {
+		return nil, errors.Join(wrap("open store", fault.Store, dir, err), s.release())
+	}
+	return s, nil
+}
+
+func (s *Store) open() (err error) {
+	if s.lock, s.format, err = prepare(s.fs, s.dir); err != nil {
+		return err
+	}
+	if err := unmark(s.fs, s.dir); err != nil {
+		return err
+	}
+	if s.index, err = openIndex(s.fs, s.dir, s.cfg); err != nil {
+		return err
+	}
+	var damage []segment.Damage
+	s.segs, damage, err = segment.Open(s.fs, s.fs.PathJoin(s.dir, segmentsDir), segment.Config{
+		Store: s.format.id, Segments: s.cfg.Segments, Size: s.cfg.SegmentSize, Apply: s.apply,
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range damage {
+		s.cfg.Logger.Error("segment is damaged", "segment", d.Segment, "what", d.What)
+	}
+	r := replayer{segs: s.segs, index: s.index, log: s.cfg.Logger}
+	if err := r.run(); err != nil {
+		return err
+	}
+	s.seq.Store(s.index.Seq())
+	return s.loadBuckets()
+}
+
+// openIndex opens the index, or makes an empty one for replay to fill.
+func openIndex(fs disk.FS, dir string, cfg Config) (*index.Index, error) {
+	dir = fs.PathJoin(dir, indexDir)
+	ic := cfg.Index
+	ic.Logger = cfg.Logger
+	names, err := fs.List(dir)
+	ic.Create = err != nil || len(names) == 0
+	if ic.Create {
+		if err := fs.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		if err := disk.SyncDir(fs, fs.PathDir(dir)); err != nil {
+			return nil, err
+		}
+	}
+	return index.Open(fs, dir, ic)
+}
+
+// append writes records durably and applies them to the index.
+func (s *Store) append(recs ...*segment.Record) error {
+	var size int64
+	for _, r := range recs {
+		size += int64(len(r.Body)) + int64(len(r.Attrs))
+	}
+	if err := s.segs.Append(recs...); err != nil {
+		return err
+	}
+	if s.unflushed.Add(size) >= s.cfg.FlushBytes || s.records.Add(int64(len(recs))) >= s.cfg.FlushRecords {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// apply is called for each group between its sync and its acknowledgement.
+func (s *Store) apply(g *segment.Group) error { return s.index.Apply(g) }
+
+// Close waits for the writes that have begun, seals the segments, flushes the
+// index and releases the directory. It may be called twice. Run must have
+// returned.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		err := s.segs.Close()
+		if err == nil {
+			err = s.index.Flush()
+		}
+		if err == nil {
+			err = mark(s.fs, s.dir)
+		}
+		s.closeErr = wrap("close store", fault.Store, s.dir, errors.Join(err, s.release()))
+	})
+	return s.closeErr
+}
+
+// release gives back what Open took.
+func (s *Store) release() error {
+	var errs []error
+	if s.index != nil {
+		errs = append(errs, s.index.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run flushes the index as it falls due, until ctx ends.
+func (s *Store) Run(ctx context.Context) error { return s.background(ctx) }
+
+func (s *Store) beginStage() uint64 {
+	id := s.seq.Add(1)
+	s.stageMu.Lock()
+	defer s.stageMu.Unlock()
+	s.stages[id] = struct{}{}
+	return id
+}
+
+func (s *Store) endStage(id uint64) {
+	s.stageMu.Lock()
+	defer s.stageMu.Unlock()
+	delete(s.stages, id)
+}
+
+// dropStage forgets the extents of a body that was not committed. What it cannot
+// forget now, the next start does.
+func (s *Store) dropStage(id uint64) {
+	if err := s.index.DropStage(id); err != nil {
+		s.cfg.Logger.Error("extents of an unfinished body stay until the next start", "stage", id, "error", err)
+	}
+}

@@ -1,0 +1,298 @@
+package segment
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Hole is a stretch of a segment in which no record is found although more than
+// padding lies there, or records lie behind it.
+type Hole struct {
+	Start, End int64
+	// Damaged is set when a later record proves that the stretch had been
+	// synced. Otherwise a crash may have torn it, and nobody was told of it.
+	Damaged bool
+}
+
+// Scan is what a scan of one segment found.
+type Scan struct {
+	End    int64 // behind the last record
+	Size   int64 // of the file
+	Sealed bool  // the last record seals the segment
+	Holes  []Hole
+}
+
+// Found is one record that a scan found. Its slices are valid during the visit.
+type Found struct {
+	Header
+	Loc Location
+}
+
+// Scan visits the records of a segment from the offset from (0 for the first)
+// up to limit (0 for the end of the file), in order. It reads headers only.
+func (s *Set) Scan(id uint64, from, limit int64, visit func(*Found) error) (Scan, error) {
+	seg := s.lookup(id)
+	if seg == nil {
+		return Scan{}, fmt.Errorf("scan segment %d: %w", id, ErrGone)
+	}
+	size, err := s.Size(id)
+	if err != nil {
+		return Scan{}, fmt.Errorf("scan segment %d: %w", id, err)
+	}
+	if limit == 0 || limit > size {
+		limit = size
+	}
+	sc := scanner{seg: seg, limit: limit, visit: visit}
+	sc.result.Size = size
+	err = sc.run(max(from, firstRecord))
+	if err != nil {
+		return Scan{}, fmt.Errorf("scan segment %d: %w", id, err)
+	}
+	return sc.result, nil
+}
+
+type scanner struct {
+	seg    *Segment
+	limit  int64
+	visit  func(*Found) error
+	result Scan
+
+	window  []byte // of the file, from offset at
+	at      int64
+	near    int // how much to read at once
+	mac     []byte
+	maxBase int64 // the greatest seen
+}
+
+func (s *scanner) run(pos int64) error {
+	s.near = 256 << 10
+	s.result.End = pos
+	for pos < s.limit {
+		found, at, err := s.next(pos)
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			return s.tail(pos)
+		}
+		if at > pos {
+			hole, err := s.isHole(pos, at)
+			if err != nil {
+				return err
+			}
+			if hole {
+				s.result.Holes = append(s.result.Holes, Hole{Start: pos, End: at})
+			}
+		}
+		s.maxBase = max(s.maxBase, found.Base)
+		pos = found.Loc.End()
+		s.result.End = pos
+		s.result.Sealed = found.Kind == Directory && found.Flags&Last != 0
+		if err := s.visit(found); err != nil {
+			return err
+		}
+		s.near = 256 << 10
+		if found.BodyLen > 32<<10 {
+			s.near = 16 << 10
+		}
+	}
+	return s.tail(pos)
+}
+
+// tail judges what lies behind the last record, and the holes before it.
+func (s *scanner) tail(pos int64) error {
+	if pos < s.limit {
+		zero, err := s.zeros(pos, s.limit)
+		if err != nil {
+			return err
+		}
+		if !zero {
+			s.result.Holes = append(s.result.Holes, Hole{Start: pos, End: s.limit})
+		}
+	}
+	for i := range s.result.Holes {
+		h := &s.result.Holes[i]
+		h.Damaged = s.maxBase > h.Start || s.result.Sealed
+	}
+	return nil
+}
+
+// isHole reports whether [from, to) is more than the padding before an aligned
+// record.
+func (s *scanner) isHole(from, to int64) (bool, error) {
+	if to != alignUp(from, PageSize) {
+		return true, nil
+	}
+	zero, err := s.zeros(from, to)
+	return !zero, err
+}
+
+// next finds the first record at or behind pos, nil if there is none.
+func (s *scanner) next(pos int64) (*Found, int64, error) {
+	for at := pos; at+fixedSize <= s.limit; {
+		f, err := s.record(at)
+		if f != nil || err != nil {
+			return f, at, err
+		}
+		if aligned := alignUp(at, PageSize); at == pos && aligned != at {
+			f, err := s.record(aligned) // the usual case: padding
+			if err != nil {
+				return nil, 0, err
+			}
+			if f != nil {
+				return s.before(pos, aligned, f)
+			}
+		}
+		at, err = s.magic(at + alignment)
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	return nil, 0, nil
+}
+
+// before looks for a record between pos and the one found at aligned, behind
+// damage that is not padding.
+func (s *scanner) before(pos, aligned int64, f *Found) (*Found, int64, error) {
+	zero, err := s.zeros(pos, aligned)
+	if err != nil {
+		return nil, 0, err
+	}
+	for at := pos + alignment; !zero && at < aligned; at += alignment {
+		if g, err := s.record(at); g != nil || err != nil {
+			return g, at, err
+		}
+	}
+	f, err = s.record(aligned) // the window may have moved
+	return f, aligned, err
+}
+
+// magic returns the first multiple of the alignment at or behind at where a
+// record may begin, or the limit.
+func (s *scanner) magic(at int64) (int64, error) {
+	for at+fixedSize <= s.limit {
+		b, err := s.read(at, fixedSize)
+		if err != nil {
+			return 0, err
+		}
+		_ = b
+		rest := s.window[at-s.at:]
+		for i := 0; i+fixedSize <= len(rest); i += alignment {
+			if binary.LittleEndian.Uint32(rest[i:]) == recordMagic {
+				return at + int64(i), nil
+			}
+		}
+		at += max(alignment, int64(len(rest)-fixedSize)&^(alignment-1))
+	}
+	return s.limit, nil
+}
+
+// record decodes the record at the offset at, nil if there is none.
+func (s *scanner) record(at int64) (*Found, error) {
+	if at+fixedSize > s.limit {
+		return nil, nil //nolint:nilnil // no record, and no error
+	}
+	b, err := s.read(at, fixedSize)
+	if err != nil {
+		return nil, err
+	}
+	n := int64(headerLength(b))
+	if n == 0 || at+n > s.limit {
+		return nil, nil //nolint:nilnil // no record, and no error
+	}
+	if b, err = s.read(at, n); err != nil {
+		return nil, err
+	}
+	h, mac, ok := s.seg.parseHeader(b, s.mac, at)
+	s.mac = mac
+	loc := Location{Segment: s.seg.id, Offset: at, HeaderLen: h.HeaderLen, BodyLen: h.BodyLen}
+	if !ok || at+int64(h.HeaderLen)+int64(h.BodyLen) > s.limit {
+		return nil, nil //nolint:nilnil // no record, and no error
+	}
+	return &Found{Header: h, Loc: loc}, nil
+}
+
+// read returns n bytes at the offset at, from the window or the file.
+func (s *scanner) read(at, n int64) ([]byte, error) {
+	if at >= s.at && at+n <= s.at+int64(len(s.window)) {
+		return s.window[at-s.at : at-s.at+n], nil
+	}
+	want := min(max(n, int64(s.near)), s.limit-at)
+	if want < n {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if int64(cap(s.window)) < want {
+		s.window = make([]byte, want)
+	}
+	s.window, s.at = s.window[:want], at
+	if err := s.seg.readAt(s.window, at); err != nil {
+		s.window = s.window[:0]
+		return nil, err
+	}
+	return s.window[:n], nil
+}
+
+// zeros reports whether [from, to) is all zero.
+func (s *scanner) zeros(from, to int64) (bool, error) {
+	buf := make([]byte, min(to-from, 64<<10))
+	for from < to {
+		b := buf[:min(to-from, int64(len(buf)))]
+		if err := s.seg.readAt(b, from); err != nil {
+			return false, err
+		}
+		if !allZero(b) {
+			return false, nil
+		}
+		from += int64(len(b))
+	}
+	return true, nil
+}
+
+// Verify reads a record's whole body and checks it. punched reports that its
+// whole pages are zero, which is right for a dead record only. Padding behind the
+// body counts to the record.
+func (s *Set) Verify(loc Location) (punched bool, err error) {
+	seg, err := s.Pin(loc)
+	if err != nil {
+		return false, err
+	}
+	var r Reader
+	if err := r.Open(seg, loc, BlockSize); err != nil {
+		return false, err
+	}
+	defer r.Close()
+	for off := int64(0); off < int64(loc.BodyLen); off += BlockSize {
+		if _, err = r.Block(off); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		return false, r.padding()
+	}
+	if from, n := loc.Punchable(); n > 0 && errors.Is(err, ErrDamaged) {
+		sc := scanner{seg: r.seg}
+		zero, zerr := sc.zeros(from, from+n)
+		if zerr == nil && zero {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+func (r *Reader) padding() error {
+	end := r.loc.Offset + int64(r.loc.HeaderLen) + int64(r.loc.BodyLen)
+	n := r.loc.End() - end
+	if n == 0 {
+		return nil
+	}
+	var b [alignment]byte
+	if err := r.seg.readAt(b[:n], end); err != nil {
+		return err
+	}
+	if !allZero(b[:n]) {
+		return fmt.Errorf("padding behind the record at %d in segment %d: %w", r.loc.Offset, r.loc.Segment, ErrDamaged)
+	}
+	return nil
+}
