@@ -68,6 +68,13 @@ type Principal struct {
 	Groups    []GroupName
 	Claims    map[string][]string // of the token that a session was made from: "sub", "iss", "groups", …
 	Expires   time.Time           // zero for credentials that do not expire
+
+	// Inline is a session's own policy, nil if it has none. (A service account's
+	// is looked up, so that a change counts at once.)
+	Inline *Policy
+
+	// Session is what a session is revoked by; renewed sessions share it.
+	Session string
 }
 
 // Derived reports whether the credential has its rights from a parent.

@@ -88,6 +88,7 @@ type Grants struct {
 // Decision says whether, and why.
 type Decision struct {
 	Allowed bool
+	Expired bool   // the session is past its expiry: not a matter of policies
 	Denied  bool   // a Deny statement said so, which no Allow outweighs
 	Reason  string // for the one who administers, not for the caller: "denied by statement 2 of policy ci"
 }

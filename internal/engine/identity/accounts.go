@@ -1,0 +1,271 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/iam"
+)
+
+// Account is a service account: an access key that derives from a parent.
+type Account struct {
+	AccessKey   iam.AccessKeyID `json:"accessKey"`
+	ParentKind  iam.Kind        `json:"-"` // Root, User or Subject
+	Parent      iam.UserName    `json:"parent"`
+	Enabled     bool            `json:"enabled"`
+	Policy      json.RawMessage `json:"policy,omitempty"` // nil: all that the parent may
+	Name        string          `json:"name,omitempty"`
+	Description string          `json:"description,omitempty"`
+	Expires     time.Time       `json:"expires,omitzero"`
+	Created     time.Time       `json:"created"`
+	Updated     time.Time       `json:"updated"`
+}
+
+// AccountSpec is what to make a service account of.
+type AccountSpec struct {
+	Parent      iam.UserName    // a user, a subject, or root by the name he has now
+	AccessKey   iam.AccessKeyID // "" makes one
+	Secret      iam.Secret      // "" makes one
+	Policy      []byte          // empty, "null" and "{}": all that the parent may
+	Name        string
+	Description string
+	Expires     time.Time // zero: never
+}
+
+// AccountChange is what to set of a service account; nil leaves as it is.
+type AccountChange struct {
+	Secret      *iam.Secret
+	Policy      *[]byte // as in AccountSpec
+	Enabled     *bool
+	Name        *string
+	Description *string
+	Expires     *time.Time
+}
+
+// maxText is the longest name or description, in bytes.
+const maxText = 256
+
+func (s *Service) account(key iam.AccessKeyID, r accountRecord) Account {
+	a := Account{
+		AccessKey: key, ParentKind: r.Kind, Parent: r.Parent, Enabled: !r.Disabled, Policy: r.Policy, Name: r.Name,
+		Description: r.Description, Expires: r.Expires, Created: r.Created, Updated: r.Updated,
+	}
+	if r.Kind == iam.Root {
+		a.Parent = s.RootName()
+	}
+	return a
+}
+
+// Account returns one service account; it is NotFound of noun AccessKey.
+func (s *Service) Account(key iam.AccessKeyID) (Account, error) {
+	record, ok := s.current.Load().doc.Accounts[key]
+	if !ok {
+		return Account{}, fault.Missing(fault.AccessKey, string(key))
+	}
+	return s.account(key, record), nil
+}
+
+// Accounts returns the service accounts of a parent, by key; "" means of
+// everybody.
+func (s *Service) Accounts(parent iam.UserName) []Account {
+	doc := s.current.Load().doc
+	accounts := []Account{}
+	for _, key := range slices.Sorted(maps.Keys(doc.Accounts)) {
+		if a := s.account(key, doc.Accounts[key]); parent == "" || a.Parent == parent {
+			accounts = append(accounts, a)
+		}
+	}
+	return accounts
+}
+
+// CreateAccount makes a service account and returns its secret, which cannot be
+// had again. It is NotFound of noun User for an unknown parent, Conflict of noun
+// AccessKey for a key in use, and Invalid for what breaks the rules.
+//
+// Whatever the protocol decided, it is Denied to make a key of root's for anybody
+// but root, and for a credential with a policy of its own to make a key for its
+// own parent: that key would not be bound by the policy.
+func (s *Service) CreateAccount(ctx context.Context, by Actor, spec AccountSpec) (Account, iam.Secret, error) {
+	if spec.AccessKey == "" {
+		spec.AccessKey = iam.AccessKeyID(randomText(20, upperAlphabet))
+	}
+	if spec.Secret == "" {
+		spec.Secret = iam.Secret(randomText(40, mixedAlphabet))
+	}
+	record, err := s.checkAccount(spec)
+	if err != nil {
+		return Account{}, "", err
+	}
+	err = s.change(ctx, by, func(d *document) (*Change, error) {
+		if err := s.free(d, spec.AccessKey); err != nil {
+			return nil, err
+		}
+		if err := s.setParent(d, by, spec.Parent, &record); err != nil {
+			return nil, err
+		}
+		d.Accounts[spec.AccessKey] = record
+		return &Change{Action: "key.create", Target: string(spec.AccessKey), After: s.account(spec.AccessKey, record)}, nil
+	})
+	if err != nil {
+		return Account{}, "", err
+	}
+	return s.account(spec.AccessKey, record), spec.Secret, nil
+}
+
+// checkAccount checks all of a specification but its parent.
+func (s *Service) checkAccount(spec AccountSpec) (accountRecord, error) {
+	if _, err := iam.ParseAccessKey(string(spec.AccessKey)); err != nil {
+		return accountRecord{}, err
+	}
+	if _, err := iam.ParseSecret(spec.Secret.Reveal()); err != nil {
+		return accountRecord{}, err
+	}
+	policy, err := inlinePolicy(spec.Policy, iam.MaxServiceAccountPolicySize)
+	if err != nil {
+		return accountRecord{}, err
+	}
+	now := s.now()
+	record := accountRecord{
+		Secret: storedSecret(spec.Secret.Reveal()), Policy: policy, Name: spec.Name, Description: spec.Description,
+		Expires: spec.Expires, Created: now, Updated: now,
+	}
+	return record, record.check(now)
+}
+
+func (r accountRecord) check(now time.Time) error {
+	for _, text := range []string{r.Name, r.Description} {
+		if len(text) > maxText || strings.ContainsFunc(text, func(c rune) bool { return c < ' ' }) {
+			return fault.Wrap(fault.Invalid, fault.AccessKey, "", errors.New("a name or description has at most 256 bytes and no control characters"))
+		}
+	}
+	if !r.Expires.IsZero() && !r.Expires.After(now) {
+		return fault.Wrap(fault.Invalid, fault.AccessKey, "", errors.New("the expiry is in the past"))
+	}
+	return nil
+}
+
+// inlinePolicy checks a credential's own policy and returns it compact; nil if
+// there is none.
+func inlinePolicy(doc []byte, limit int) (json.RawMessage, error) {
+	if trimmed := bytes.TrimSpace(doc); len(trimmed) == 0 || string(trimmed) == "null" || string(trimmed) == "{}" {
+		return nil, nil
+	}
+	p, err := iam.ParsePolicy(doc)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Document()) > limit {
+		return nil, fault.New(fault.TooLarge, fault.Policy, "")
+	}
+	return p.Document(), nil
+}
+
+// setParent finds the parent and checks that the actor may make keys for it at
+// all.
+func (s *Service) setParent(d *document, by Actor, parent iam.UserName, r *accountRecord) error {
+	actor := by.Principal
+	isRoot := by.Server || actor.Kind == iam.Root || actor.Derived() && actor.Parent == iam.Root
+	_, isUser := d.Users[parent]
+	_, isSubject := d.Subjects[parent]
+	switch {
+	case parent == s.RootName() && !isRoot:
+		return fault.Wrap(fault.Denied, fault.AccessKey, "", errors.New("only root makes keys of root's"))
+	case actor.Derived() && actor.User == parent && s.inlineOf(actor) != nil:
+		return fault.Wrap(fault.Denied, fault.AccessKey, "", errors.New("a credential with a policy of its own makes no key for its parent: the policy would not bind it"))
+	case parent == s.RootName():
+		r.Kind, r.Parent = iam.Root, ""
+	case isUser:
+		r.Kind, r.Parent = iam.User, parent
+	case isSubject:
+		r.Kind, r.Parent = iam.Subject, parent
+		if actor.Derived() && actor.User == parent {
+			r.Claims = actor.Claims
+		}
+	default:
+		return fault.Missing(fault.User, string(parent))
+	}
+	return nil
+}
+
+// UpdateAccount changes a service account. Whatever the protocol decided, it is
+// Denied to a credential with a policy of its own to change the policy, expiry or
+// state of its parent's keys, its own among them.
+func (s *Service) UpdateAccount(ctx context.Context, by Actor, key iam.AccessKeyID, set AccountChange) error {
+	if set.Secret != nil {
+		if _, err := iam.ParseSecret(set.Secret.Reveal()); err != nil {
+			return err
+		}
+	}
+	var policy json.RawMessage
+	if set.Policy != nil {
+		var err error
+		if policy, err = inlinePolicy(*set.Policy, iam.MaxServiceAccountPolicySize); err != nil {
+			return err
+		}
+	}
+	bound := set.Policy != nil || set.Expires != nil || set.Enabled != nil
+	if bound && by.Principal.Derived() && s.inlineOf(by.Principal) != nil {
+		if a, err := s.Account(key); err == nil && a.Parent == by.Principal.User {
+			return fault.Wrap(fault.Denied, fault.AccessKey, string(key), errors.New("a credential with a policy of its own changes no key of its parent's"))
+		}
+	}
+	return s.change(ctx, by, func(d *document) (*Change, error) {
+		record, ok := d.Accounts[key]
+		if !ok {
+			return nil, fault.Missing(fault.AccessKey, string(key))
+		}
+		made := &Change{Action: "key.set", Target: string(key), Before: s.account(key, record)}
+		if err := set.apply(&record, policy, s.now()); err != nil {
+			return nil, err
+		}
+		d.Accounts[key] = record
+		made.After = s.account(key, record)
+		return made, nil
+	})
+}
+
+func (set AccountChange) apply(r *accountRecord, policy json.RawMessage, now time.Time) error {
+	if set.Secret != nil {
+		r.Secret = storedSecret(set.Secret.Reveal())
+	}
+	if set.Policy != nil {
+		r.Policy = policy
+	}
+	if set.Enabled != nil {
+		r.Disabled = !*set.Enabled
+	}
+	if set.Name != nil {
+		r.Name = *set.Name
+	}
+	if set.Description != nil {
+		r.Description = *set.Description
+	}
+	expires := r.Expires
+	if set.Expires != nil {
+		r.Expires, expires = *set.Expires, *set.Expires
+	} else {
+		r.Expires = time.Time{} // an expired key may be renamed
+	}
+	err := r.check(now)
+	r.Expires, r.Updated = expires, now
+	return err
+}
+
+// RemoveAccount removes a service account.
+func (s *Service) RemoveAccount(ctx context.Context, by Actor, key iam.AccessKeyID) error {
+	return s.change(ctx, by, func(d *document) (*Change, error) {
+		record, ok := d.Accounts[key]
+		if !ok {
+			return nil, fault.Missing(fault.AccessKey, string(key))
+		}
+		delete(d.Accounts, key)
+		return &Change{Action: "key.remove", Target: string(key), Before: s.account(key, record)}, nil
+	})
+}

@@ -1,0 +1,279 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/iam"
+)
+
+// The bounds of a session.
+const (
+	MinSession     = 15 * time.Minute
+	MaxSession     = 365 * 24 * time.Hour
+	DefaultSession = time.Hour
+
+	// Grace is how long after its end a session may still get and put objects,
+	// so that expiry does not fail the build that is running.
+	Grace = 15 * time.Minute
+)
+
+// SessionSpec is what to make a session of.
+type SessionSpec struct {
+	Duration time.Duration // 0 means DefaultSession
+	Policy   []byte        // of the session; empty: all that the parent may. Compact, at most 2,048 bytes
+
+	// Renew is how long after now the session may be renewed by its own token; 0
+	// means never.
+	Renew time.Duration
+}
+
+// Session is a new session. Token goes with every request.
+type Session struct {
+	AccessKey iam.AccessKeyID
+	Secret    iam.Secret
+	Token     string
+	Expires   time.Time
+	Parent    iam.UserName
+}
+
+// AssumeRole makes a session of a user or of root. It is Denied for credentials
+// that are derived themselves.
+func (s *Service) AssumeRole(_ context.Context, caller iam.Principal, spec SessionSpec) (Session, error) {
+	t := token{Kind: caller.Kind}
+	switch caller.Kind {
+	case iam.Root:
+	case iam.User:
+		record, ok := s.current.Load().doc.Users[caller.User]
+		if !ok || record.Disabled {
+			return Session{}, fault.New(fault.Unauthenticated, fault.AccessKey, string(caller.User))
+		}
+		t.Parent, t.ParentID = caller.User, record.ID
+	case iam.Anonymous, iam.ServiceAccount, iam.Session, iam.Subject:
+		return Session{}, fault.Wrap(fault.Denied, fault.Session, "", errors.New("only a user's own key assumes a role"))
+	}
+	return s.begin(t, spec)
+}
+
+// begin makes a session of a token that says whose it is.
+func (s *Service) begin(t token, spec SessionSpec) (Session, error) {
+	if spec.Duration == 0 {
+		spec.Duration = DefaultSession
+	}
+	if spec.Duration < MinSession || spec.Duration > MaxSession {
+		return Session{}, fault.Wrap(fault.Invalid, fault.Session, "", fmt.Errorf("a session lasts %d to %d seconds", int(MinSession.Seconds()), int(MaxSession.Seconds())))
+	}
+	policy, err := inlinePolicy(spec.Policy, iam.MaxSessionPolicySize)
+	if err != nil {
+		return Session{}, err
+	}
+	now := s.now()
+	t.Policy, t.Began = policy, now
+	last := now.Add(spec.Duration)
+	if spec.Renew > 0 {
+		t.RenewTill = now.Add(min(spec.Renew, MaxSession))
+		last = later(last, t.RenewTill)
+	}
+	t.Family = newFamily(now, last)
+	return s.issue(t, now, spec.Duration)
+}
+
+// issue gives a token fresh keys and seals it.
+func (s *Service) issue(t token, now time.Time, d time.Duration) (Session, error) {
+	t.AccessKey = iam.AccessKeyID("LT" + randomText(18, upperAlphabet))
+	t.Secret = storedSecret(randomText(40, mixedAlphabet))
+	t.Expires = now.Add(d).Truncate(time.Second)
+	wire, err := t.seal(s.sealer)
+	if err != nil {
+		return Session{}, err
+	}
+	parent := t.Parent
+	if t.Kind == iam.Root {
+		parent = s.RootName()
+	}
+	return Session{AccessKey: t.AccessKey, Secret: iam.Secret(t.Secret), Token: wire, Expires: t.Expires, Parent: parent}, nil
+}
+
+// Renew makes a session that goes on where the token's ends, with the same
+// rights, at most until the bound that was set when the first one began. It is
+// Unauthenticated for a token that is expired, revoked, or past its bound.
+func (s *Service) Renew(_ context.Context, wire string, d time.Duration) (Session, error) {
+	t, err := s.tokens.open(s.sealer, wire)
+	if err != nil {
+		return Session{}, err
+	}
+	now := s.now()
+	if _, err := s.sessionState(t, now); err != nil {
+		return Session{}, err
+	}
+	if !now.Before(t.Expires) || !now.Before(t.RenewTill) {
+		return Session{}, expired(t.AccessKey)
+	}
+	if d == 0 {
+		d = DefaultSession
+	}
+	if d < MinSession || d > MaxSession {
+		return Session{}, fault.Wrap(fault.Invalid, fault.Session, "", fmt.Errorf("a session lasts %d to %d seconds", int(MinSession.Seconds()), int(MaxSession.Seconds())))
+	}
+	return s.issue(t.token, now, min(d, t.RenewTill.Sub(now)))
+}
+
+// ErrExpired is the cause of the Unauthenticated fault of a session that ended.
+var ErrExpired = errors.New("the session has expired")
+
+func expired(key iam.AccessKeyID) error {
+	return fault.Wrap(fault.Unauthenticated, fault.Session, string(key), ErrExpired)
+}
+
+// sessionState says whether a session's parent is there and the session not
+// revoked, whatever the time. disabledOrGone is Unauthenticated.
+func (s *Service) sessionState(t *session, now time.Time) (iam.UserName, error) {
+	st := s.current.Load()
+	refuse := func(why string) (iam.UserName, error) {
+		return "", fault.Wrap(fault.Unauthenticated, fault.Session, string(t.AccessKey), errors.New(why))
+	}
+	parent := t.Parent
+	switch t.Kind {
+	case iam.Root:
+		parent = s.RootName()
+	case iam.User:
+		record, ok := st.doc.Users[t.Parent]
+		if !ok || record.Disabled || record.ID != t.ParentID {
+			return refuse("the session's user is disabled or gone")
+		}
+	case iam.Subject:
+		record, ok := st.doc.Subjects[t.Parent]
+		if !ok || record.Disabled || record.ID != t.ParentID || s.lapsed(record, now) {
+			return refuse("the session's subject is disabled, lapsed or gone")
+		}
+	case iam.Anonymous, iam.ServiceAccount, iam.Session:
+		return refuse("the session has no parent")
+	}
+	if st.doc.revoked(t.Family, t.Parent) {
+		return refuse("the session was revoked")
+	}
+	return parent, nil
+}
+
+// A family is all sessions that one was renewed to. Its name says when it began
+// and when the last of it ends, in Unix milliseconds: "ID.began.end".
+func newFamily(began, end time.Time) string {
+	return fmt.Sprintf("%s.%d.%d", newID(), began.UnixMilli(), end.UnixMilli())
+}
+
+func familyTime(family string, i int) time.Time {
+	fields := strings.Split(family, ".")
+	if len(fields) != 3 {
+		return time.Time{}
+	}
+	ms, err := strconv.ParseInt(fields[i], 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+func familyBegan(family string) time.Time { return familyTime(family, 1) }
+func familyEnd(family string) time.Time   { return familyTime(family, 2) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// revoked reports whether a family, or all of its parent's that began when it
+// did, were revoked. The parent of root's is "".
+func (d *document) revoked(family string, parent iam.UserName) bool {
+	_, one := d.Revoked[family]
+	before, all := d.RevokedBefore[parent]
+	return one || all && !familyBegan(family).After(before)
+}
+
+// Revoke ends the session that a principal signs with, and all that it was
+// renewed to. Revoking again is no error.
+func (s *Service) Revoke(ctx context.Context, by Actor, who iam.Principal) error {
+	if who.Kind != iam.Session || who.Session == "" {
+		return fault.New(fault.Invalid, fault.Session, string(who.AccessKey))
+	}
+	return s.change(ctx, by, func(d *document) (*Change, error) {
+		if _, ok := d.Revoked[who.Session]; ok {
+			return nil, nil //nolint:nilnil // nothing changed
+		}
+		d.Revoked[who.Session] = later(who.Expires, familyEnd(who.Session)).Add(Grace)
+		return &Change{Action: "session.revoke", Target: string(who.AccessKey), Before: sessionView{who.User, who.Expires}}, nil
+	})
+}
+
+type sessionView struct {
+	Parent  iam.UserName `json:"parent"`
+	Expires time.Time    `json:"expires"`
+}
+
+// RevokeAll ends all sessions of a user, a subject or root that began before
+// now.
+func (s *Service) RevokeAll(ctx context.Context, by Actor, parent iam.UserName) error {
+	return s.change(ctx, by, func(d *document) (*Change, error) {
+		_, isUser := d.Users[parent]
+		_, isSubject := d.Subjects[parent]
+		target := parent
+		switch {
+		case parent == s.RootName():
+			target = ""
+		case !isUser && !isSubject:
+			return nil, fault.Missing(fault.User, string(parent))
+		}
+		d.RevokedBefore[target] = s.now()
+		return &Change{Action: "session.revoke-all", Target: string(parent)}, nil
+	})
+}
+
+// lateSessions remembers which sessions were warned about.
+type lateSessions struct {
+	mu   sync.Mutex // guards seen
+	seen map[string]bool
+}
+
+// first reports whether a session is late for the first time, as far as is
+// remembered.
+func (l *lateSessions) first(family string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen == nil || len(l.seen) >= cachedTokens {
+		l.seen = map[string]bool{}
+	}
+	if l.seen[family] {
+		return false
+	}
+	l.seen[family] = true
+	return true
+}
+
+// claimsOf decodes the claims of a token for "jwt:" keys: strings, numbers,
+// bools and lists of them; what is nested is left out.
+func claimsOf(raw map[string]any) map[string][]string {
+	claims := map[string][]string{}
+	for name, value := range raw {
+		values, ok := value.([]any)
+		if !ok {
+			values = []any{value}
+		}
+		for _, v := range values {
+			switch v := v.(type) {
+			case string:
+				claims[name] = append(claims[name], v)
+			case bool, float64, json.Number, int64:
+				claims[name] = append(claims[name], fmt.Sprint(v))
+			}
+		}
+	}
+	return claims
+}

@@ -1,0 +1,145 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/iam"
+)
+
+// User is a user as others may see him.
+type User struct {
+	Name     iam.UserName     `json:"name"`
+	Enabled  bool             `json:"enabled"`
+	Policies []iam.PolicyName `json:"policies,omitempty"` // attached to him, sorted
+	Groups   []iam.GroupName  `json:"groups,omitempty"`   // sorted, disabled ones too
+	Updated  time.Time        `json:"updated"`
+}
+
+// UserChange is what to set of a user; nil leaves as it is. A new user is
+// enabled, and needs a secret.
+type UserChange struct {
+	Secret  *iam.Secret
+	Enabled *bool
+}
+
+// secretView is how a changed secret shows in the audit trail.
+type secretView struct {
+	User   User   `json:"user"`
+	Secret string `json:"secret"` // "set"
+}
+
+func (s *state) user(name iam.UserName) (User, bool) {
+	record, ok := s.doc.Users[name]
+	return s.view(name, record), ok
+}
+
+func (s *state) view(name iam.UserName, r userRecord) User {
+	return User{Name: name, Enabled: !r.Disabled, Policies: r.Policies, Groups: s.memberOf[name], Updated: r.Updated}
+}
+
+// Users returns all users, by name.
+func (s *Service) Users() []User {
+	st := s.current.Load()
+	users := make([]User, 0, len(st.doc.Users))
+	for _, name := range slices.Sorted(maps.Keys(st.doc.Users)) {
+		users = append(users, st.view(name, st.doc.Users[name]))
+	}
+	return users
+}
+
+// User returns one user. Root is not one: he is NotFound of noun User, as are
+// service accounts.
+func (s *Service) User(name iam.UserName) (User, error) {
+	user, ok := s.current.Load().user(name)
+	if !ok {
+		return User{}, fault.Missing(fault.User, string(name))
+	}
+	return user, nil
+}
+
+// SetUser makes a user or changes one. It is Invalid for a name or secret that
+// breaks the rules, and Conflict of noun AccessKey where root or a service
+// account has the name.
+func (s *Service) SetUser(ctx context.Context, by Actor, name iam.UserName, set UserChange) error {
+	if _, err := iam.ParseUserName(string(name)); err != nil {
+		return err
+	}
+	if set.Secret != nil {
+		if _, err := iam.ParseSecret(set.Secret.Reveal()); err != nil {
+			return err
+		}
+	}
+	return s.change(ctx, by, func(d *document) (*Change, error) {
+		record, exists := d.Users[name]
+		if !exists {
+			if err := s.free(d, iam.AccessKeyID(name)); err != nil {
+				return nil, err
+			}
+			if set.Secret == nil {
+				return nil, fault.Wrap(fault.Invalid, fault.Secret, string(name), errors.New("a new user needs a secret key"))
+			}
+			record.ID = newID()
+		}
+		st := s.current.Load()
+		made := &Change{Action: "user.set", Target: string(name)}
+		if exists {
+			made.Before = st.view(name, record)
+		}
+		if set.Secret != nil {
+			record.Secret = storedSecret(set.Secret.Reveal())
+		}
+		if set.Enabled != nil {
+			record.Disabled = !*set.Enabled
+		}
+		record.Updated = s.now()
+		d.Users[name] = record
+		made.After = st.view(name, record)
+		if set.Secret != nil {
+			made.After = secretView{st.view(name, record), "set"}
+		}
+		return made, nil
+	})
+}
+
+// RemoveUser removes a user, his service accounts and his memberships; his
+// sessions end.
+func (s *Service) RemoveUser(ctx context.Context, by Actor, name iam.UserName) error {
+	return s.change(ctx, by, func(d *document) (*Change, error) {
+		record, ok := d.Users[name]
+		if !ok {
+			return nil, fault.Missing(fault.User, string(name))
+		}
+		made := &Change{Action: "user.remove", Target: string(name), Before: s.current.Load().view(name, record)}
+		delete(d.Users, name)
+		d.removeAccounts(iam.User, name)
+		for group, g := range d.Groups {
+			if slices.Contains(g.Members, name) {
+				g.Members, g.Updated = without(g.Members, name), s.now()
+				d.Groups[group] = g
+			}
+		}
+		return made, nil
+	})
+}
+
+// removeAccounts removes the service accounts of a parent.
+func (d *document) removeAccounts(kind iam.Kind, parent iam.UserName) {
+	maps.DeleteFunc(d.Accounts, func(_ iam.AccessKeyID, a accountRecord) bool { return a.Kind == kind && a.Parent == parent })
+}
+
+// free reports that an access key is nobody's yet.
+func (s *Service) free(d *document, key iam.AccessKeyID) error {
+	_, isUser := d.Users[iam.UserName(key)]
+	_, isAccount := d.Accounts[key]
+	if isUser || isAccount || key == s.root.Load().AccessKey {
+		return fault.New(fault.Conflict, fault.AccessKey, string(key))
+	}
+	return nil
+}
+
+func (s *Service) now() time.Time { return s.config.Now().UTC().Truncate(time.Millisecond) }
