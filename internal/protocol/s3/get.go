@@ -1,0 +1,133 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/object"
+	"github.com/larder-cache/larder/internal/protocol/edge"
+)
+
+// getObject is GetObject: a whole object, a range of it, or one of its parts.
+type getObject struct {
+	store     Store
+	get       object.GetRequest
+	version   bool      // the version "null" was named
+	checksums bool      // the client wants to see them
+	overrides overrides // of the answer's headers
+}
+
+func parseGetObject(p *Protocol, r *request) (*edge.Operation, error) {
+	op := &getObject{store: p.store}
+	if err := op.parse(r); err != nil {
+		return nil, err
+	}
+	return r.operation("s3.GetObject", readAction(op.version), op), nil
+}
+
+// parse reads the inputs that GetObject and HeadObject have in common.
+func (op *getObject) parse(r *request) (err error) {
+	op.get = object.GetRequest{Bucket: r.bucket, Key: r.key, If: r.readCondition("")}
+	if header := r.header("Range"); header != "" && r.header("If-Range") == "" {
+		// Whoever sends If-Range also takes the whole object.
+		op.get.Range = parseRange(header)
+	}
+	op.checksums = r.header("X-Amz-Checksum-Mode") == "ENABLED"
+	if len(r.Query) == 0 {
+		return r.noEncryption()
+	}
+	if op.get.Part, err = r.number("partNumber", 0, 1, object.MaxParts); err != nil {
+		return err
+	}
+	if op.get.Part > 0 && op.get.Range != nil {
+		return &Error{Code: InvalidRequest, Message: "Cannot specify both Range header and partNumber query parameter"}
+	}
+	if op.version, err = r.nullVersion(); err != nil {
+		return err
+	}
+	op.overrides = parseOverrides(r.Query)
+	return r.noEncryption()
+}
+
+// Serve answers 200 or 206 with the body.
+func (op *getObject) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
+	if err := op.overrides.allowed(call); err != nil {
+		return err
+	}
+	reader, err := op.store.Get(ctx, op.get)
+	call.Lookup = lookup(op.get.Key, err)
+	if err != nil {
+		return op.refuse(w, reader, err)
+	}
+	defer func() { _ = reader.Body.Close() }() // of what was read nothing is lost
+	w.WriteHeader(op.header(w.Header(), reader))
+	_, err = w.ReadFrom(reader.Body)
+	return err
+}
+
+// header fills in the answer's header and returns its status.
+func (op *getObject) header(h http.Header, r *object.Reader) (status int) {
+	set := describeObject(h, &r.Info)
+	set.add("Content-Length", strconv.FormatInt(r.Length, 10))
+	if op.version {
+		set.add("X-Amz-Version-Id", "null")
+	}
+	if op.get.Part > 0 && r.Info.Parts > 0 {
+		set.add("X-Amz-Mp-Parts-Count", strconv.Itoa(r.Info.Parts))
+	}
+	op.overrides.apply(h)
+	whole := r.Length == r.Info.Size
+	if op.checksums && whole {
+		addChecksum(h, r.Info.Digest.Checksum)
+	}
+	if op.get.Range == nil && (op.get.Part == 0 || whole) {
+		return http.StatusOK
+	}
+	set.add("Content-Range", contentRange(r.Offset, r.Length, r.Info.Size))
+	return http.StatusPartialContent
+}
+
+// refuse completes the header of an answer without the object: 304 and 412 say
+// what the current one is.
+func (op *getObject) refuse(w *edge.Writer, r *object.Reader, err error) error {
+	switch {
+	case r != nil && errors.Is(err, fault.NotModified):
+		set := describeObject(w.Header(), &r.Info)
+		set.remove("Content-Type")
+	case errors.Is(err, fault.Invalid) && op.get.Part > 0:
+		return &Error{Code: InvalidPartNumber, Err: err}
+	}
+	return err
+}
+
+// lookup says whether a request for an object counts as a hit or a miss.
+// sccache's probe is neither.
+func lookup(key object.Key, err error) edge.Lookup {
+	switch {
+	case isCheck(key):
+		return edge.NoLookup
+	case err == nil || errors.Is(err, fault.NotModified):
+		return edge.Hit
+	case errors.Is(err, fault.NotFound):
+		return edge.Miss
+	}
+	return edge.NoLookup
+}
+
+// isCheck reports whether a key is the one that sccache probes at its start.
+func isCheck(key object.Key) bool {
+	return key == object.CheckFile || strings.HasSuffix(string(key), "/"+object.CheckFile)
+}
+
+func contentRange(offset, length, size int64) string {
+	b := make([]byte, 0, 64)
+	b = append(b, "bytes "...)
+	b = strconv.AppendInt(b, offset, 10)
+	b = strconv.AppendInt(append(b, '-'), offset+length-1, 10)
+	b = strconv.AppendInt(append(b, '/'), size, 10)
+	return string(b)
+}

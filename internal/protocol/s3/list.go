@@ -1,0 +1,236 @@
+package s3
+
+import (
+	"context"
+	"encoding/base64"
+	"strconv"
+
+	"github.com/larder-cache/larder/internal/object"
+	"github.com/larder-cache/larder/internal/protocol/edge"
+)
+
+// listObjects is ListObjects, version 1 and 2.
+type listObjects struct {
+	store  Store
+	list   object.ListRequest // Max may be 0
+	names  encoder
+	v2     bool
+	owner  bool   // entries name their owner
+	marker string // of version 1, or start-after
+	token  string // as the client sent it
+	id     string // of the owner
+}
+
+func parseListObjects(p *Protocol, r *request) (*edge.Operation, error) {
+	op := &listObjects{store: p.store, owner: true, id: p.config.Owner}
+	var err error
+	if op.list, op.names, err = r.listing(); err != nil {
+		return nil, err
+	}
+	switch r.Query.Get("list-type") {
+	case "":
+		op.marker = r.Query.Get("marker")
+		op.list.After = op.marker
+	case "2":
+		op.v2, op.owner = true, r.Query.Get("fetch-owner") == "true"
+		op.marker, op.token = r.Query.Get("start-after"), r.Query.Get("continuation-token")
+		op.list.After = op.marker
+		if r.Query.Has("continuation-token") {
+			if op.list.After, err = parseToken(op.token); err != nil {
+				return nil, err
+			}
+		}
+	default:
+		return nil, invalid("Invalid List Type specified in Request")
+	}
+	operation := r.operation("s3.ListObjects", "s3:ListBucket", op)
+	operation.Facts = r.listFacts()
+	return operation, nil
+}
+
+// listing parses what all listings of keys have in common.
+func (r *request) listing() (list object.ListRequest, names encoder, err error) {
+	list = object.ListRequest{Bucket: r.bucket, Prefix: r.Query.Get("prefix"), Delimiter: r.Query.Get("delimiter")}
+	if list.Max, err = r.max("max-keys", object.MaxListEntries); err != nil {
+		return list, names, err
+	}
+	names.url, err = r.encoding()
+	return list, names, err
+}
+
+// max parses the size of a page; a larger one than S3 has is cut.
+func (r *request) max(name string, most int) (int, error) {
+	text := r.Query.Get(name)
+	if text == "" {
+		return most, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return 0, invalid("Argument " + name + " must be an integer between 0 and 2147483647")
+	}
+	return min(int(n), most), nil
+}
+
+// listFacts are what policies may ask about a listing.
+func (r *request) listFacts() map[string][]string {
+	facts := make(map[string][]string)
+	for _, name := range []string{"prefix", "delimiter", "max-keys"} {
+		if r.Query.Has(name) {
+			facts["s3:"+name] = []string{r.Query.Get(name)}
+		}
+	}
+	return facts
+}
+
+// A continuation token is where the listing goes on, in base64.
+func makeToken(after string) string { return base64.RawURLEncoding.EncodeToString([]byte(after)) }
+
+func parseToken(token string) (string, error) {
+	after, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || token == "" {
+		return "", invalid("The continuation token provided is incorrect")
+	}
+	return string(after), nil
+}
+
+// Serve answers one page.
+func (op *listObjects) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
+	page, err := listPage(ctx, op.store, op.list)
+	if err != nil {
+		return err
+	}
+	doc := newDocument(512 + 384*len(page.Entries))
+	doc.root("ListBucketResult")
+	op.front(doc, &page)
+	for i := range page.Entries {
+		if entry := &page.Entries[i]; entry.Prefix == "" {
+			op.entry(doc, &entry.Info)
+		}
+	}
+	op.names.prefixes(doc, page.Entries)
+	doc.close("ListBucketResult")
+	if doc.foreign {
+		return errForeign
+	}
+	return doc.send(w)
+}
+
+// listPage asks for a page; one of no entries says only that the bucket exists.
+func listPage(ctx context.Context, store Store, list object.ListRequest) (object.Page, error) {
+	if list.Max == 0 {
+		_, err := store.Bucket(ctx, list.Bucket)
+		return object.Page{}, err
+	}
+	return store.List(ctx, list)
+}
+
+// errForeign refuses a listing that XML cannot express.
+var errForeign = &Error{Code: InvalidArgument, Message: "The listing holds names with characters that XML 1.0 cannot express. List with encoding-type=url."}
+
+// front writes all but the entries.
+func (op *listObjects) front(doc *document, page *object.Page) {
+	doc.text("Name", string(op.list.Bucket))
+	op.names.text(doc, "Prefix", op.list.Prefix)
+	if op.v2 {
+		doc.number("KeyCount", int64(len(page.Entries)))
+		doc.optional("ContinuationToken", op.token)
+		op.names.optional(doc, "StartAfter", op.marker)
+	} else {
+		op.names.text(doc, "Marker", op.marker)
+	}
+	doc.number("MaxKeys", int64(op.list.Max))
+	op.names.optional(doc, "Delimiter", op.list.Delimiter)
+	op.names.declare(doc)
+	doc.bool("IsTruncated", page.Next != "")
+	switch {
+	case page.Next == "":
+	case op.v2:
+		doc.text("NextContinuationToken", makeToken(page.Next))
+	default:
+		op.names.text(doc, "NextMarker", page.Next)
+	}
+}
+
+// entry writes one object.
+func (op *listObjects) entry(doc *document, info *object.Info) {
+	doc.open("Contents")
+	op.names.text(doc, "Key", string(info.Key))
+	doc.time("LastModified", info.Modified)
+	doc.object(info)
+	if op.owner {
+		doc.owner("Owner", op.id)
+	}
+	doc.close("Contents")
+}
+
+// object writes the elements that all listings of objects have in common.
+func (d *document) object(info *object.Info) {
+	d.etag("ETag", info.Digest.ETag)
+	if sum := &info.Digest.Checksum; sum.Algorithm != object.NoChecksum {
+		d.text("ChecksumAlgorithm", algorithms[sum.Algorithm].name)
+		d.text("ChecksumType", checksumType(sum.Composite))
+	}
+	d.number("Size", info.Size)
+	d.text("StorageClass", storageClass(info.Meta.StorageClass))
+}
+
+// owner writes an account.
+func (d *document) owner(name, id string) {
+	d.open(name)
+	d.text("ID", id)
+	d.text("DisplayName", ownerName)
+	d.close(name)
+}
+
+const ownerName = "larder"
+
+// encoder writes names of objects: percent-encoded where the client asked for it.
+type encoder struct{ url bool }
+
+func (e encoder) text(doc *document, name, value string) {
+	doc.open(name)
+	if e.url {
+		doc.b = appendEncoded(doc.b, value)
+	} else {
+		doc.escape(value)
+	}
+	doc.close(name)
+}
+
+func (e encoder) optional(doc *document, name, value string) {
+	if value != "" {
+		e.text(doc, name, value)
+	}
+}
+
+func (e encoder) declare(doc *document) {
+	if e.url {
+		doc.text("EncodingType", "url")
+	}
+}
+
+// prefixes writes the common prefixes of a page.
+func (e encoder) prefixes(doc *document, entries []object.Entry) {
+	for i := range entries {
+		if prefix := entries[i].Prefix; prefix != "" {
+			doc.open("CommonPrefixes")
+			e.text(doc, "Prefix", prefix)
+			doc.close("CommonPrefixes")
+		}
+	}
+}
+
+// appendEncoded percent-encodes all but unreserved characters and slashes. Both
+// decoders that clients use, for paths and for forms, read it back.
+func appendEncoded(b []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '/' || c == '-' || c == '_' || c == '.' || c == '~' {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return b
+}
