@@ -120,3 +120,43 @@ type Record struct {
 	Before    json.RawMessage `json:"before,omitempty"`
 	After     json.RawMessage `json:"after,omitempty"`
 }
+
+// Export is all identities with their secrets, apart from how they are stored.
+// Subjects and sessions are not in it: they come back by logging in.
+type Export struct {
+	Users    map[UserName]ExportUser
+	Groups   map[GroupName]ExportGroup
+	Policies map[PolicyName]json.RawMessage
+	Accounts map[AccessKeyID]ExportAccount
+}
+
+// ExportUser is a user in an Export.
+type ExportUser struct {
+	Secret   Secret
+	Enabled  bool
+	Policies []PolicyName
+}
+
+// ExportGroup is a group in an Export.
+type ExportGroup struct {
+	Members  []UserName
+	Enabled  bool
+	Policies []PolicyName
+}
+
+// ExportAccount is a service account in an Export.
+type ExportAccount struct {
+	Root        bool     // the parent is root, whatever root is called
+	Parent      UserName // otherwise
+	Secret      Secret
+	Policy      json.RawMessage
+	Enabled     bool
+	Name        string
+	Description string
+	Expires     time.Time
+}
+
+// Imported counts what an import wrote.
+type Imported struct {
+	Users, Groups, Policies, Accounts int
+}

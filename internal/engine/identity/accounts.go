@@ -15,39 +15,13 @@ import (
 )
 
 // Account is a service account: an access key that derives from a parent.
-type Account struct {
-	AccessKey   iam.AccessKeyID `json:"accessKey"`
-	ParentKind  iam.Kind        `json:"-"` // Root, User or Subject
-	Parent      iam.UserName    `json:"parent"`
-	Enabled     bool            `json:"enabled"`
-	Policy      json.RawMessage `json:"policy,omitempty"` // nil: all that the parent may
-	Name        string          `json:"name,omitempty"`
-	Description string          `json:"description,omitempty"`
-	Expires     time.Time       `json:"expires,omitzero"`
-	Created     time.Time       `json:"created"`
-	Updated     time.Time       `json:"updated"`
-}
+type Account = iam.Account
 
 // AccountSpec is what to make a service account of.
-type AccountSpec struct {
-	Parent      iam.UserName    // a user, a subject, or root by the name he has now
-	AccessKey   iam.AccessKeyID // "" makes one
-	Secret      iam.Secret      // "" makes one
-	Policy      []byte          // empty, "null" and "{}": all that the parent may
-	Name        string
-	Description string
-	Expires     time.Time // zero: never
-}
+type AccountSpec = iam.AccountSpec
 
 // AccountChange is what to set of a service account; nil leaves as it is.
-type AccountChange struct {
-	Secret      *iam.Secret
-	Policy      *[]byte // as in AccountSpec
-	Enabled     *bool
-	Name        *string
-	Description *string
-	Expires     *time.Time
-}
+type AccountChange = iam.AccountChange
 
 // maxText is the longest name or description, in bytes.
 const maxText = 256
@@ -222,7 +196,7 @@ func (s *Service) UpdateAccount(ctx context.Context, by Actor, key iam.AccessKey
 			return nil, fault.Missing(fault.AccessKey, string(key))
 		}
 		made := &Change{Action: "key.set", Target: string(key), Before: s.account(key, record)}
-		if err := set.apply(&record, policy, s.now()); err != nil {
+		if err := apply(set, &record, policy, s.now()); err != nil {
 			return nil, err
 		}
 		d.Accounts[key] = record
@@ -231,7 +205,7 @@ func (s *Service) UpdateAccount(ctx context.Context, by Actor, key iam.AccessKey
 	})
 }
 
-func (set AccountChange) apply(r *accountRecord, policy json.RawMessage, now time.Time) error {
+func apply(set AccountChange, r *accountRecord, policy json.RawMessage, now time.Time) error {
 	if set.Secret != nil {
 		r.Secret = storedSecret(set.Secret.Reveal())
 	}

@@ -12,18 +12,7 @@ import (
 
 // Holder is a user or a group that policies are attached to; one of the two is
 // set.
-type Holder struct {
-	User  iam.UserName
-	Group iam.GroupName
-}
-
-// String returns "user u" or "group g".
-func (h Holder) String() string {
-	if h.Group != "" {
-		return "group " + string(h.Group)
-	}
-	return "user " + string(h.User)
-}
+type Holder = iam.Holder
 
 // Attach gives policies to a user or group and returns those it did not hold
 // before. It is Exists of noun Policy if it held all of them.

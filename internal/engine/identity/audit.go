@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -17,35 +16,14 @@ import (
 )
 
 // Actor is who makes a change, and from where.
-type Actor struct {
-	Principal iam.Principal
-	Server    bool       // it is the server itself: at its start, or by a command on its machine
-	From      netip.Addr // the zero value for the server itself
-	RequestID string
-}
+type Actor = iam.Actor
 
 // Change is what a change amounts to, for its record. Before and After are
 // encoded as JSON and hold no secrets; nil means that there was, or is, nothing.
-type Change struct {
-	Action        string // of a closed set: "user.set", "policy.remove", "bucket.policy"
-	Target        string
-	Before, After any
-}
+type Change = iam.Change
 
 // Record is one entry of the audit trail.
-type Record struct {
-	ID        string          `json:"id"`
-	Time      time.Time       `json:"time"`
-	Kind      string          `json:"kind"`           // of the actor: "root", "user", "session", …; "server" for the server itself
-	User      iam.UserName    `json:"user,omitempty"` // whose rights counted
-	AccessKey iam.AccessKeyID `json:"accessKey,omitempty"`
-	From      string          `json:"from,omitempty"` // address
-	RequestID string          `json:"requestId,omitempty"`
-	Action    string          `json:"action"`
-	Target    string          `json:"target"`
-	Before    json.RawMessage `json:"before,omitempty"`
-	After     json.RawMessage `json:"after,omitempty"`
-}
+type Record = iam.Record
 
 // maxDetail is the longest Before or After, in bytes: a record must not fill the
 // trail alone.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
@@ -15,38 +14,16 @@ import (
 
 // Export is all identities with their secrets, apart from how they are stored.
 // Subjects and sessions are not in it: they come back by logging in.
-type Export struct {
-	Users    map[iam.UserName]ExportUser
-	Groups   map[iam.GroupName]ExportGroup
-	Policies map[iam.PolicyName]json.RawMessage
-	Accounts map[iam.AccessKeyID]ExportAccount
-}
+type Export = iam.Export
 
 // ExportUser is a user in an Export.
-type ExportUser struct {
-	Secret   iam.Secret
-	Enabled  bool
-	Policies []iam.PolicyName
-}
+type ExportUser = iam.ExportUser
 
 // ExportGroup is a group in an Export.
-type ExportGroup struct {
-	Members  []iam.UserName
-	Enabled  bool
-	Policies []iam.PolicyName
-}
+type ExportGroup = iam.ExportGroup
 
 // ExportAccount is a service account in an Export.
-type ExportAccount struct {
-	Root        bool         // the parent is root, whatever root is called
-	Parent      iam.UserName // otherwise
-	Secret      iam.Secret
-	Policy      json.RawMessage
-	Enabled     bool
-	Name        string
-	Description string
-	Expires     time.Time
-}
+type ExportAccount = iam.ExportAccount
 
 // Export returns all identities. Whoever gets it can sign as everybody.
 func (s *Service) Export() Export {
@@ -56,10 +33,10 @@ func (s *Service) Export() Export {
 		Policies: map[iam.PolicyName]json.RawMessage{}, Accounts: map[iam.AccessKeyID]ExportAccount{},
 	}
 	for name, r := range doc.Users {
-		e.Users[name] = ExportUser{iam.Secret(r.Secret), !r.Disabled, r.Policies}
+		e.Users[name] = ExportUser{Secret: iam.Secret(r.Secret), Enabled: !r.Disabled, Policies: r.Policies}
 	}
 	for name, r := range doc.Groups {
-		e.Groups[name] = ExportGroup{r.Members, !r.Disabled, r.Policies}
+		e.Groups[name] = ExportGroup{Members: r.Members, Enabled: !r.Disabled, Policies: r.Policies}
 	}
 	for name, r := range doc.Policies {
 		e.Policies[name] = r.Document
@@ -77,9 +54,7 @@ func (s *Service) Export() Export {
 }
 
 // Imported counts what an import wrote.
-type Imported struct {
-	Users, Groups, Policies, Accounts int
-}
+type Imported = iam.Imported
 
 // Import adds identities, replacing those of the same name, as one change or
 // none: the error names the first thing that is wrong. Each is checked as if it
@@ -95,14 +70,14 @@ func (s *Service) Import(ctx context.Context, by Actor, e Export) (Imported, err
 			return Imported{}, fault.Wrap(fault.Denied, fault.User, string(by.Principal.User), fmt.Errorf("an import needs %s too", action))
 		}
 	}
-	n := Imported{len(e.Users), len(e.Groups), len(e.Policies), len(e.Accounts)}
+	n := Imported{Users: len(e.Users), Groups: len(e.Groups), Policies: len(e.Policies), Accounts: len(e.Accounts)}
 	err := s.change(ctx, by, func(d *document) (*Change, error) {
 		for _, step := range []func(*document, Actor, Export) error{s.importPolicies, s.importUsers, s.importGroups, s.importAccounts} {
 			if err := step(d, by, e); err != nil {
 				return nil, err
 			}
 		}
-		return &Change{Action: "import", Target: "identities", After: e.names()}, nil
+		return &Change{Action: "import", Target: "identities", After: namesOf(e)}, nil
 	})
 	if err != nil {
 		return Imported{}, err
@@ -110,8 +85,8 @@ func (s *Service) Import(ctx context.Context, by Actor, e Export) (Imported, err
 	return n, nil
 }
 
-// names is what the audit trail shows of an import.
-func (e Export) names() any {
+// namesOf is what the audit trail shows of an import.
+func namesOf(e Export) any {
 	return map[string]any{
 		"users": slices.Sorted(maps.Keys(e.Users)), "groups": slices.Sorted(maps.Keys(e.Groups)),
 		"policies": slices.Sorted(maps.Keys(e.Policies)), "keys": slices.Sorted(maps.Keys(e.Accounts)),

@@ -4,20 +4,13 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
 )
 
 // Group is a group as others may see it.
-type Group struct {
-	Name     iam.GroupName    `json:"name"`
-	Enabled  bool             `json:"enabled"`
-	Members  []iam.UserName   `json:"members,omitempty"`  // sorted
-	Policies []iam.PolicyName `json:"policies,omitempty"` // sorted
-	Updated  time.Time        `json:"updated"`
-}
+type Group = iam.GroupInfo
 
 func (r groupRecord) view(name iam.GroupName) Group {
 	return Group{Name: name, Enabled: !r.Disabled, Members: r.Members, Policies: r.Policies, Updated: r.Updated}

@@ -2,23 +2,15 @@ package identity
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
 )
 
 // Policy is a named policy.
-type Policy struct {
-	Name     iam.PolicyName  `json:"name"`
-	Document json.RawMessage `json:"document"` // compact
-	BuiltIn  bool            `json:"builtIn,omitempty"`
-	Created  time.Time       `json:"created,omitzero"` // zero for built-in ones
-	Updated  time.Time       `json:"updated,omitzero"`
-}
+type Policy = iam.PolicyInfo
 
 func (s *state) policy(name iam.PolicyName) (Policy, bool) {
 	p, ok := s.policies[name]

@@ -12,20 +12,11 @@ import (
 )
 
 // User is a user as others may see him.
-type User struct {
-	Name     iam.UserName     `json:"name"`
-	Enabled  bool             `json:"enabled"`
-	Policies []iam.PolicyName `json:"policies,omitempty"` // attached to him, sorted
-	Groups   []iam.GroupName  `json:"groups,omitempty"`   // sorted, disabled ones too
-	Updated  time.Time        `json:"updated"`
-}
+type User = iam.UserInfo
 
 // UserChange is what to set of a user; nil leaves as it is. A new user is
 // enabled, and needs a secret.
-type UserChange struct {
-	Secret  *iam.Secret
-	Enabled *bool
-}
+type UserChange = iam.UserChange
 
 // secretView is how a changed secret shows in the audit trail.
 type secretView struct {
