@@ -1,5 +1,7 @@
 package tools
 
+import "github.com/larder-cache/larder/test/e2e/project"
+
 // The programs. Each constant is a name that Path and the command take.
 const (
 	Sccache016 = "sccache-0.16"
@@ -13,6 +15,9 @@ const (
 	Bao        = "bao"
 	MinIO      = "minio"
 	Tofu       = "tofu"
+
+	ProjectRust = "project-rust" // Cargo.toml of a project, its crates beside it
+	ProjectC    = "project-c"
 )
 
 // tool is one pinned program.
@@ -30,6 +35,8 @@ type tool struct {
 func pins() []tool {
 	return []tool{
 		{name: Sccache016, folder: "sccache", version: "0.16.0", binary: "bin/sccache", from: python{"sccache"}},
+		{name: ProjectRust, version: "1", binary: "Cargo.toml", from: vendored{project.Rust}},
+		{name: ProjectC, version: "1", binary: "Cargo.toml", from: vendored{project.C}},
 		{name: Boto3, version: "1.44.5", binary: "bin/python", from: python{"boto3"}},
 		{name: AWS, version: "1.46.2", binary: "bin/aws", from: python{"awscli"}},
 		{name: S3cmd, version: "2.4.0", binary: "bin/s3cmd", from: python{"s3cmd"}},

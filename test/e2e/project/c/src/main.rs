@@ -1,0 +1,3 @@
+fn main() {
+    println!("lz4 {}", unsafe { lz4_sys::LZ4_versionNumber() });
+}

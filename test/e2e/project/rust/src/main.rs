@@ -1,0 +1,3 @@
+fn main() {
+    println!("pantry {}", hex::encode(itoa::Buffer::new().format(42)));
+}
