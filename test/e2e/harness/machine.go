@@ -151,7 +151,7 @@ func (m *Machine) Command(t testing.TB, dir string, env map[string]string, argv 
 	t.Helper()
 	all := maps.Clone(m.env)
 	maps.Copy(all, env)
-	args := []string{"-t", fmt.Sprint(m.pid), "-m", "-n", "--wd=" + dir, "--", "env", "-i"}
+	args := []string{"-t", fmt.Sprint(m.pid), "-m", "-n", "--", "env", "-i", "-C", dir}
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		args = append(args, k+"="+all[k])
 	}
