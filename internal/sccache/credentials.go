@@ -73,7 +73,7 @@ func chained(env Environ) Credentials {
 	key, hasKey := env["AWS_ACCESS_KEY_ID"]
 	secret, hasSecret := env["AWS_SECRET_ACCESS_KEY"]
 	if hasKey && hasSecret {
-		return Credentials{
+		return Credentials{ //nolint:gosec // the names of variables, not their values
 			Source: FromEnviron, Detail: "AWS_ACCESS_KEY_ID", AccessKey: key, Secret: iam.Secret(secret),
 			Token: iam.Secret(env["AWS_SESSION_TOKEN"]), TokenFrom: "AWS_SESSION_TOKEN",
 		}

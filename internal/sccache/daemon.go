@@ -121,7 +121,7 @@ const statsTimeout = 10 * time.Second
 func (p Program) Stats(ctx context.Context, env Environ) (Stats, error) {
 	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.Path, "--show-stats", "--stats-format=json")
+	cmd := exec.CommandContext(ctx, p.Path, "--show-stats", "--stats-format=json") //nolint:gosec // the sccache that the user named
 	cmd.Env = env.lines()
 	cmd.WaitDelay = time.Second
 	var stderr bytes.Buffer

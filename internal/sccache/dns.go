@@ -113,7 +113,7 @@ func (r *Resolver) exchange(ctx context.Context, network, address string, messag
 		n, err := conn.Read(answer)
 		return answer[:max(n, 0)], err
 	}
-	framed := binary.BigEndian.AppendUint16(nil, uint16(len(message))) //nolint:gosec // one question is short
+	framed := binary.BigEndian.AppendUint16(nil, uint16(len(message))) // one question is short
 	if _, err := conn.Write(append(framed, message...)); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package sccache
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 )
@@ -52,4 +53,44 @@ func (e Environ) home(path string) (expanded string, ok bool) {
 	}
 	home, _ := e.first("HOME", "USERPROFILE")
 	return filepath.Join(home, rest), home != ""
+}
+
+// Variables lists the variables that decide where and how a daemon keeps its
+// cache in S3.
+func Variables() []string {
+	return []string{
+		"SCCACHE_BUCKET", "SCCACHE_ENDPOINT", "SCCACHE_REGION", "SCCACHE_S3_KEY_PREFIX", "SCCACHE_S3_USE_SSL",
+		"SCCACHE_S3_ENABLE_VIRTUAL_HOST_STYLE", "SCCACHE_S3_NO_CREDENTIALS", "SCCACHE_S3_RW_MODE", "SCCACHE_S3_SERVER_SIDE_ENCRYPTION",
+		"SCCACHE_MULTILEVEL_CHAIN", "SCCACHE_SKIP_CACHE_CHECK", "SCCACHE_CONF",
+		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_WEB_IDENTITY_TOKEN_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR",
+	}
+}
+
+// Proxy returns the variable that sends requests to a through a proxy, "" if
+// none does. Unlike other programs, sccache spares not even localhost.
+func (e Environ) Proxy(a Address) string {
+	if a.Base == nil {
+		return ""
+	}
+	_, name := e.first(a.Base.Scheme+"_proxy", strings.ToUpper(a.Base.Scheme)+"_PROXY", "all_proxy", "ALL_PROXY")
+	if name == "" {
+		return ""
+	}
+	except, _ := e.first("no_proxy", "NO_PROXY")
+	for rule := range strings.SplitSeq(except, ",") {
+		rule = strings.ToLower(strings.TrimSpace(rule))
+		bare := strings.TrimPrefix(rule, ".")
+		if rule == "*" || rule != "" && (a.Host == bare || strings.HasSuffix(a.Host, "."+bare) || within(a.Host, rule)) {
+			return ""
+		}
+	}
+	return name
+}
+
+// within reports whether host is an address of a network such as 10.0.0.0/8.
+func within(host, network string) bool {
+	prefix, err := netip.ParsePrefix(network)
+	ip, err2 := netip.ParseAddr(host)
+	return err == nil && err2 == nil && prefix.Contains(ip)
 }

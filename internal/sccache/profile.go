@@ -70,7 +70,7 @@ func (p Profile) Save(path string) error {
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("save profile: %w", err)
 	}
-	data, err := json.MarshalIndent(profileFile{
+	data, err := json.MarshalIndent(profileFile{ //nolint:gosec // this file is where the secret is kept
 		Endpoint: p.Endpoint, Bucket: p.Bucket, Region: p.Region, KeyPrefix: p.KeyPrefix,
 		AccessKey: p.AccessKey, Secret: p.Secret.Reveal(), SessionToken: p.SessionToken.Reveal(),
 		Domain: p.Domain, VirtualHost: p.VirtualHost, CAFile: p.CAFile,

@@ -34,7 +34,7 @@ func FindProgram(ctx context.Context, name string, env Environ) (Program, error)
 	if err != nil {
 		return Program{}, err
 	}
-	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd := exec.CommandContext(ctx, path, "--version") //nolint:gosec // the sccache that the user named
 	cmd.Env = env.lines()
 	out, err := cmd.Output()
 	if err != nil {
