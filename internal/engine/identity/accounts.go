@@ -14,20 +14,11 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// Account is a service account: an access key that derives from a parent.
-type Account = iam.Account
-
-// AccountSpec is what to make a service account of.
-type AccountSpec = iam.AccountSpec
-
-// AccountChange is what to set of a service account; nil leaves as it is.
-type AccountChange = iam.AccountChange
-
 // maxText is the longest name or description, in bytes.
 const maxText = 256
 
-func (s *Service) account(key iam.AccessKeyID, r accountRecord) Account {
-	a := Account{
+func (s *Service) account(key iam.AccessKeyID, r accountRecord) iam.Account {
+	a := iam.Account{
 		AccessKey: key, ParentKind: r.Kind, Parent: r.Parent, Enabled: !r.Disabled, Policy: r.Policy, Name: r.Name,
 		Description: r.Description, Expires: r.Expires, Created: r.Created, Updated: r.Updated,
 	}
@@ -38,19 +29,19 @@ func (s *Service) account(key iam.AccessKeyID, r accountRecord) Account {
 }
 
 // Account returns one service account; it is NotFound of noun AccessKey.
-func (s *Service) Account(key iam.AccessKeyID) (Account, error) {
+func (s *Service) Account(key iam.AccessKeyID) (iam.Account, error) {
 	record, ok := s.current.Load().doc.Accounts[key]
 	if !ok {
-		return Account{}, fault.Missing(fault.AccessKey, string(key))
+		return iam.Account{}, fault.Missing(fault.AccessKey, string(key))
 	}
 	return s.account(key, record), nil
 }
 
 // Accounts returns the service accounts of a parent, by key; "" means of
 // everybody.
-func (s *Service) Accounts(parent iam.UserName) []Account {
+func (s *Service) Accounts(parent iam.UserName) []iam.Account {
 	doc := s.current.Load().doc
-	accounts := []Account{}
+	accounts := []iam.Account{}
 	for _, key := range slices.Sorted(maps.Keys(doc.Accounts)) {
 		if a := s.account(key, doc.Accounts[key]); parent == "" || a.Parent == parent {
 			accounts = append(accounts, a)
@@ -66,7 +57,7 @@ func (s *Service) Accounts(parent iam.UserName) []Account {
 // Whatever the protocol decided, it is Denied to make a key of root's for anybody
 // but root, and for a credential with a policy of its own to make a key for its
 // own parent: that key would not be bound by the policy.
-func (s *Service) CreateAccount(ctx context.Context, by Actor, spec AccountSpec) (Account, iam.Secret, error) {
+func (s *Service) CreateAccount(ctx context.Context, by iam.Actor, spec iam.AccountSpec) (iam.Account, iam.Secret, error) {
 	if spec.AccessKey == "" {
 		spec.AccessKey = iam.AccessKeyID(randomText(20, upperAlphabet))
 	}
@@ -75,9 +66,9 @@ func (s *Service) CreateAccount(ctx context.Context, by Actor, spec AccountSpec)
 	}
 	record, err := s.checkAccount(spec)
 	if err != nil {
-		return Account{}, "", err
+		return iam.Account{}, "", err
 	}
-	err = s.change(ctx, by, func(d *document) (*Change, error) {
+	err = s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		if err := s.free(d, spec.AccessKey); err != nil {
 			return nil, err
 		}
@@ -85,16 +76,16 @@ func (s *Service) CreateAccount(ctx context.Context, by Actor, spec AccountSpec)
 			return nil, err
 		}
 		d.Accounts[spec.AccessKey] = record
-		return &Change{Action: "key.create", Target: string(spec.AccessKey), After: s.account(spec.AccessKey, record)}, nil
+		return &iam.Change{Action: "key.create", Target: string(spec.AccessKey), After: s.account(spec.AccessKey, record)}, nil
 	})
 	if err != nil {
-		return Account{}, "", err
+		return iam.Account{}, "", err
 	}
 	return s.account(spec.AccessKey, record), spec.Secret, nil
 }
 
 // checkAccount checks all of a specification but its parent.
-func (s *Service) checkAccount(spec AccountSpec) (accountRecord, error) {
+func (s *Service) checkAccount(spec iam.AccountSpec) (accountRecord, error) {
 	if _, err := iam.ParseAccessKey(string(spec.AccessKey)); err != nil {
 		return accountRecord{}, err
 	}
@@ -143,7 +134,7 @@ func inlinePolicy(doc []byte, limit int) (json.RawMessage, error) {
 
 // setParent finds the parent and checks that the actor may make keys for it at
 // all.
-func (s *Service) setParent(d *document, by Actor, parent iam.UserName, r *accountRecord) error {
+func (s *Service) setParent(d *document, by iam.Actor, parent iam.UserName, r *accountRecord) error {
 	actor := by.Principal
 	isRoot := by.Server || actor.Kind == iam.Root || actor.Derived() && actor.Parent == iam.Root
 	_, isUser := d.Users[parent]
@@ -171,7 +162,7 @@ func (s *Service) setParent(d *document, by Actor, parent iam.UserName, r *accou
 // UpdateAccount changes a service account. Whatever the protocol decided, it is
 // Denied to a credential with a policy of its own to change the policy, expiry or
 // state of its parent's keys, its own among them.
-func (s *Service) UpdateAccount(ctx context.Context, by Actor, key iam.AccessKeyID, set AccountChange) error {
+func (s *Service) UpdateAccount(ctx context.Context, by iam.Actor, key iam.AccessKeyID, set iam.AccountChange) error {
 	if set.Secret != nil {
 		if _, err := iam.ParseSecret(set.Secret.Reveal()); err != nil {
 			return err
@@ -190,13 +181,13 @@ func (s *Service) UpdateAccount(ctx context.Context, by Actor, key iam.AccessKey
 			return fault.Wrap(fault.Denied, fault.AccessKey, string(key), errors.New("a credential with a policy of its own changes no key of its parent's"))
 		}
 	}
-	return s.change(ctx, by, func(d *document) (*Change, error) {
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		record, ok := d.Accounts[key]
 		if !ok {
 			return nil, fault.Missing(fault.AccessKey, string(key))
 		}
-		made := &Change{Action: "key.set", Target: string(key), Before: s.account(key, record)}
-		if err := apply(set, &record, policy, s.now()); err != nil {
+		made := &iam.Change{Action: "key.set", Target: string(key), Before: s.account(key, record)}
+		if err := applyChange(&record, set, policy, s.now()); err != nil {
 			return nil, err
 		}
 		d.Accounts[key] = record
@@ -205,7 +196,7 @@ func (s *Service) UpdateAccount(ctx context.Context, by Actor, key iam.AccessKey
 	})
 }
 
-func apply(set AccountChange, r *accountRecord, policy json.RawMessage, now time.Time) error {
+func applyChange(r *accountRecord, set iam.AccountChange, policy json.RawMessage, now time.Time) error {
 	if set.Secret != nil {
 		r.Secret = storedSecret(set.Secret.Reveal())
 	}
@@ -233,13 +224,13 @@ func apply(set AccountChange, r *accountRecord, policy json.RawMessage, now time
 }
 
 // RemoveAccount removes a service account.
-func (s *Service) RemoveAccount(ctx context.Context, by Actor, key iam.AccessKeyID) error {
-	return s.change(ctx, by, func(d *document) (*Change, error) {
+func (s *Service) RemoveAccount(ctx context.Context, by iam.Actor, key iam.AccessKeyID) error {
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		record, ok := d.Accounts[key]
 		if !ok {
 			return nil, fault.Missing(fault.AccessKey, string(key))
 		}
 		delete(d.Accounts, key)
-		return &Change{Action: "key.remove", Target: string(key), Before: s.account(key, record)}, nil
+		return &iam.Change{Action: "key.remove", Target: string(key), Before: s.account(key, record)}, nil
 	})
 }

@@ -2,21 +2,15 @@ package identity
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// Holder is a user or a group that policies are attached to; one of the two is
-// set.
-type Holder = iam.Holder
-
 // Attach gives policies to a user or group and returns those it did not hold
 // before. It is Exists of noun Policy if it held all of them.
-func (s *Service) Attach(ctx context.Context, by Actor, to Holder, policies []iam.PolicyName) (attached []iam.PolicyName, updated time.Time, err error) {
+func (s *Service) Attach(ctx context.Context, by iam.Actor, to iam.Holder, policies []iam.PolicyName) (attached []iam.PolicyName, updated time.Time, err error) {
 	return s.attach(ctx, by, "policy.attach", to, func(held []iam.PolicyName) ([]iam.PolicyName, []iam.PolicyName, error) {
 		fresh := without(with(policies), held...)
 		if len(fresh) == 0 {
@@ -28,7 +22,7 @@ func (s *Service) Attach(ctx context.Context, by Actor, to Holder, policies []ia
 
 // Detach takes policies from a user or group and returns those it held. It is
 // Exists of noun Policy if it held none of them.
-func (s *Service) Detach(ctx context.Context, by Actor, from Holder, policies []iam.PolicyName) (detached []iam.PolicyName, updated time.Time, err error) {
+func (s *Service) Detach(ctx context.Context, by iam.Actor, from iam.Holder, policies []iam.PolicyName) (detached []iam.PolicyName, updated time.Time, err error) {
 	return s.attach(ctx, by, "policy.detach", from, func(held []iam.PolicyName) ([]iam.PolicyName, []iam.PolicyName, error) {
 		kept := without(held, policies...)
 		if len(kept) == len(held) {
@@ -39,7 +33,7 @@ func (s *Service) Detach(ctx context.Context, by Actor, from Holder, policies []
 }
 
 // SetPolicies replaces the policies of a user or group; none detaches all.
-func (s *Service) SetPolicies(ctx context.Context, by Actor, of Holder, policies []iam.PolicyName) error {
+func (s *Service) SetPolicies(ctx context.Context, by iam.Actor, of iam.Holder, policies []iam.PolicyName) error {
 	_, _, err := s.attach(ctx, by, "policy.replace", of, func([]iam.PolicyName) ([]iam.PolicyName, []iam.PolicyName, error) {
 		return with(policies), nil, nil
 	}, policies)
@@ -52,10 +46,10 @@ type heldView struct {
 }
 
 // attach changes what a holder holds. needed must exist.
-func (s *Service) attach(ctx context.Context, by Actor, action string, to Holder,
+func (s *Service) attach(ctx context.Context, by iam.Actor, action string, to iam.Holder,
 	edit func(held []iam.PolicyName) (next, result []iam.PolicyName, err error), needed []iam.PolicyName,
 ) (result []iam.PolicyName, updated time.Time, err error) {
-	err = s.change(ctx, by, func(d *document) (*Change, error) {
+	err = s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		held, err := d.held(to)
 		if err != nil {
 			return nil, err
@@ -71,7 +65,7 @@ func (s *Service) attach(ctx context.Context, by Actor, action string, to Holder
 		}
 		updated = s.now()
 		d.hold(to, next, updated)
-		return &Change{Action: action, Target: to.String(), Before: heldView{held}, After: heldView{next}}, nil
+		return &iam.Change{Action: action, Target: to.String(), Before: heldView{held}, After: heldView{next}}, nil
 	})
 	return result, updated, err
 }
@@ -82,7 +76,7 @@ func (d *document) hasPolicy(name iam.PolicyName) bool {
 	return stored || builtIn
 }
 
-func (d *document) held(h Holder) ([]iam.PolicyName, error) {
+func (d *document) held(h iam.Holder) ([]iam.PolicyName, error) {
 	if h.Group != "" {
 		record, ok := d.Groups[h.Group]
 		if !ok {
@@ -97,7 +91,7 @@ func (d *document) held(h Holder) ([]iam.PolicyName, error) {
 	return record.Policies, nil
 }
 
-func (d *document) hold(h Holder, policies []iam.PolicyName, now time.Time) {
+func (d *document) hold(h iam.Holder, policies []iam.PolicyName, now time.Time) {
 	if h.Group != "" {
 		record := d.Groups[h.Group]
 		record.Policies, record.Updated = policies, now
@@ -107,69 +101,4 @@ func (d *document) hold(h Holder, policies []iam.PolicyName, now time.Time) {
 	record := d.Users[h.User]
 	record.Policies, record.Updated = policies, now
 	d.Users[h.User] = record
-}
-
-// Entities says who holds what, for users, groups and policies.
-type Entities struct {
-	Users    []UserEntity
-	Groups   []GroupEntity
-	Policies []PolicyEntity
-}
-
-// UserEntity is a user and the policies attached to him, not those of his groups.
-type UserEntity struct {
-	User     iam.UserName
-	Policies []iam.PolicyName
-}
-
-// GroupEntity is a group and its policies.
-type GroupEntity struct {
-	Group    iam.GroupName
-	Policies []iam.PolicyName
-}
-
-// PolicyEntity is a policy and who holds it.
-type PolicyEntity struct {
-	Policy iam.PolicyName
-	Users  []iam.UserName
-	Groups []iam.GroupName
-}
-
-// Entities returns who holds policies. With any argument, it returns only those
-// users, groups and policies; without, all that hold or are held.
-func (s *Service) Entities(users []iam.UserName, groups []iam.GroupName, policies []iam.PolicyName) Entities {
-	doc := s.current.Load().doc
-	all := len(users)+len(groups)+len(policies) == 0
-	var e Entities
-	held := map[iam.PolicyName]*PolicyEntity{}
-	entry := func(name iam.PolicyName) *PolicyEntity {
-		if held[name] == nil {
-			held[name] = &PolicyEntity{Policy: name}
-		}
-		return held[name]
-	}
-	for _, name := range slices.Sorted(maps.Keys(doc.Users)) {
-		r := doc.Users[name]
-		if len(r.Policies) > 0 && (all || slices.Contains(users, name)) {
-			e.Users = append(e.Users, UserEntity{name, r.Policies})
-		}
-		for _, p := range r.Policies {
-			entry(p).Users = append(entry(p).Users, name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(doc.Groups)) {
-		r := doc.Groups[name]
-		if len(r.Policies) > 0 && (all || slices.Contains(groups, name)) {
-			e.Groups = append(e.Groups, GroupEntity{name, r.Policies})
-		}
-		for _, p := range r.Policies {
-			entry(p).Groups = append(entry(p).Groups, name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(held)) {
-		if all || slices.Contains(policies, name) {
-			e.Policies = append(e.Policies, *held[name])
-		}
-	}
-	return e
 }

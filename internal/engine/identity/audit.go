@@ -15,22 +15,12 @@ import (
 	"github.com/larder-cache/larder/internal/object"
 )
 
-// Actor is who makes a change, and from where.
-type Actor = iam.Actor
-
-// Change is what a change amounts to, for its record. Before and After are
-// encoded as JSON and hold no secrets; nil means that there was, or is, nothing.
-type Change = iam.Change
-
-// Record is one entry of the audit trail.
-type Record = iam.Record
-
 // maxDetail is the longest Before or After, in bytes: a record must not fill the
 // trail alone.
 const maxDetail = 8 << 10
 
-func newRecord(id string, now time.Time, by Actor, c Change) Record {
-	r := Record{
+func newRecord(id string, now time.Time, by iam.Actor, c iam.Change) iam.Record {
+	r := iam.Record{
 		ID: id, Time: now.UTC(), Kind: by.Principal.Kind.String(), User: by.Principal.User, AccessKey: by.Principal.AccessKey,
 		RequestID: by.RequestID, Action: c.Action, Target: c.Target, Before: detail(c.Before), After: detail(c.After),
 	}
@@ -66,8 +56,8 @@ const (
 
 // chunk is the document of one log of the ring.
 type chunk struct {
-	Number  uint64   `json:"number"` // log number is this modulo trailLogs
-	Records []Record `json:"records"`
+	Number  uint64       `json:"number"` // log number is this modulo trailLogs
+	Records []iam.Record `json:"records"`
 }
 
 // trail writes and reads the ring.
@@ -130,17 +120,17 @@ func (t *trail) open(ctx context.Context) error {
 	return nil
 }
 
-func recordSize(r Record) int { return len(r.Before) + len(r.After) + len(r.Target) + 256 }
+func recordSize(r iam.Record) int { return len(r.Before) + len(r.After) + len(r.Target) + 256 }
 
 // append writes records that the trail does not have yet.
-func (t *trail) append(ctx context.Context, records []Record) error {
+func (t *trail) append(ctx context.Context, records []iam.Record) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for attempts := 0; attempts < maxAttempts; {
 		if err := t.open(ctx); err != nil {
 			return err
 		}
-		i := slices.IndexFunc(records, func(r Record) bool { return !t.written[r.ID] })
+		i := slices.IndexFunc(records, func(r iam.Record) bool { return !t.written[r.ID] })
 		if i < 0 {
 			return nil
 		}
@@ -159,7 +149,7 @@ func (t *trail) append(ctx context.Context, records []Record) error {
 }
 
 // extend writes one record, in the next chunk if this one is full.
-func (t *trail) extend(ctx context.Context, r Record) error {
+func (t *trail) extend(ctx context.Context, r iam.Record) error {
 	next, generation := t.head, t.generation
 	size := t.size + recordSize(r)
 	if len(next.Records) >= chunkRecords || len(next.Records) > 0 && size > chunkBytes {
@@ -186,20 +176,20 @@ func (t *trail) extend(ctx context.Context, r Record) error {
 }
 
 // unwritten returns the records that still have to reach the trail.
-func (t *trail) unwritten(records []Record) []Record {
+func (t *trail) unwritten(records []iam.Record) []iam.Record {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.DeleteFunc(records, func(r Record) bool { return t.written[r.ID] })
+	return slices.DeleteFunc(records, func(r iam.Record) bool { return t.written[r.ID] })
 }
 
 // all yields the records, oldest first.
-func (t *trail) all(ctx context.Context) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
+func (t *trail) all(ctx context.Context) iter.Seq2[iam.Record, error] {
+	return func(yield func(iam.Record, error) bool) {
 		var chunks []chunk
 		for i := range t.logs {
 			c, _, err := t.read(ctx, i)
 			if err != nil {
-				yield(Record{}, err)
+				yield(iam.Record{}, err)
 				return
 			}
 			chunks = append(chunks, c)
@@ -228,8 +218,8 @@ func (s *Service) flushOutbox(ctx context.Context) {
 // Audit yields the records of the audit trail that are still kept, oldest
 // first: at least the last 16,000, or the last 4 MB of them. Those of the latest
 // changes that have not reached the trail come last.
-func (s *Service) Audit(ctx context.Context) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
+func (s *Service) Audit(ctx context.Context) iter.Seq2[iam.Record, error] {
+	return func(yield func(iam.Record, error) bool) {
 		for r, err := range s.audit.all(ctx) {
 			if !yield(r, err) || err != nil {
 				return
@@ -245,6 +235,6 @@ func (s *Service) Audit(ctx context.Context) iter.Seq2[Record, error] {
 
 // Record adds a change that was made elsewhere, to a bucket's configuration or
 // the server's, to the audit trail.
-func (s *Service) Record(ctx context.Context, by Actor, c Change) error {
-	return s.audit.append(context.WithoutCancel(ctx), []Record{newRecord(newID(), s.config.Now(), by, c)})
+func (s *Service) Record(ctx context.Context, by iam.Actor, c iam.Change) error {
+	return s.audit.append(context.WithoutCancel(ctx), []iam.Record{newRecord(newID(), s.config.Now(), by, c)})
 }

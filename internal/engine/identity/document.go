@@ -27,7 +27,7 @@ type document struct {
 	RevokedBefore map[iam.UserName]time.Time `json:"revokedBefore,omitempty"`
 
 	// Outbox are audit records on their way to the audit logs.
-	Outbox []Record `json:"outbox,omitempty"`
+	Outbox []iam.Record `json:"outbox,omitempty"`
 }
 
 // storedSecret is a secret inside the sealed document.

@@ -12,31 +12,18 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// Export is all identities with their secrets, apart from how they are stored.
-// Subjects and sessions are not in it: they come back by logging in.
-type Export = iam.Export
-
-// ExportUser is a user in an Export.
-type ExportUser = iam.ExportUser
-
-// ExportGroup is a group in an Export.
-type ExportGroup = iam.ExportGroup
-
-// ExportAccount is a service account in an Export.
-type ExportAccount = iam.ExportAccount
-
 // Export returns all identities. Whoever gets it can sign as everybody.
-func (s *Service) Export() Export {
+func (s *Service) Export() iam.Export {
 	doc := s.current.Load().doc
-	e := Export{
-		Users: map[iam.UserName]ExportUser{}, Groups: map[iam.GroupName]ExportGroup{},
-		Policies: map[iam.PolicyName]json.RawMessage{}, Accounts: map[iam.AccessKeyID]ExportAccount{},
+	e := iam.Export{
+		Users: map[iam.UserName]iam.ExportUser{}, Groups: map[iam.GroupName]iam.ExportGroup{},
+		Policies: map[iam.PolicyName]json.RawMessage{}, Accounts: map[iam.AccessKeyID]iam.ExportAccount{},
 	}
 	for name, r := range doc.Users {
-		e.Users[name] = ExportUser{Secret: iam.Secret(r.Secret), Enabled: !r.Disabled, Policies: r.Policies}
+		e.Users[name] = iam.ExportUser{Secret: iam.Secret(r.Secret), Enabled: !r.Disabled, Policies: r.Policies}
 	}
 	for name, r := range doc.Groups {
-		e.Groups[name] = ExportGroup{Members: r.Members, Enabled: !r.Disabled, Policies: r.Policies}
+		e.Groups[name] = iam.ExportGroup{Members: r.Members, Enabled: !r.Disabled, Policies: r.Policies}
 	}
 	for name, r := range doc.Policies {
 		e.Policies[name] = r.Document
@@ -45,7 +32,7 @@ func (s *Service) Export() Export {
 		if r.Kind == iam.Subject {
 			continue
 		}
-		e.Accounts[key] = ExportAccount{
+		e.Accounts[key] = iam.ExportAccount{
 			Root: r.Kind == iam.Root, Parent: r.Parent, Secret: iam.Secret(r.Secret), Policy: r.Policy, Enabled: !r.Disabled,
 			Name: r.Name, Description: r.Description, Expires: r.Expires,
 		}
@@ -53,47 +40,44 @@ func (s *Service) Export() Export {
 	return e
 }
 
-// Imported counts what an import wrote.
-type Imported = iam.Imported
-
 // Import adds identities, replacing those of the same name, as one change or
 // none: the error names the first thing that is wrong. Each is checked as if it
 // were made singly; members, parents and attached policies exist, here or in the
 // import. Whatever the protocol decided, it is Denied to anybody but root to
 // import keys of root's, to change who he is himself, and to import without the
 // right to each of the single changes.
-func (s *Service) Import(ctx context.Context, by Actor, e Export) (Imported, error) {
+func (s *Service) Import(ctx context.Context, by iam.Actor, e iam.Export) (iam.Imported, error) {
 	for _, action := range []iam.Action{
 		"admin:CreateUser", "admin:EnableUser", "admin:CreatePolicy", "admin:AttachUserOrGroupPolicy", "admin:AddUserToGroup", "admin:CreateServiceAccount",
 	} {
 		if !by.Server && !s.Authorize(ctx, by.Principal, iam.Check{Action: action}, iam.Facts{SourceIP: by.From}).Allowed {
-			return Imported{}, fault.Wrap(fault.Denied, fault.User, string(by.Principal.User), fmt.Errorf("an import needs %s too", action))
+			return iam.Imported{}, fault.Wrap(fault.Denied, fault.User, string(by.Principal.User), fmt.Errorf("an import needs %s too", action))
 		}
 	}
-	n := Imported{Users: len(e.Users), Groups: len(e.Groups), Policies: len(e.Policies), Accounts: len(e.Accounts)}
-	err := s.change(ctx, by, func(d *document) (*Change, error) {
-		for _, step := range []func(*document, Actor, Export) error{s.importPolicies, s.importUsers, s.importGroups, s.importAccounts} {
+	n := iam.Imported{Users: len(e.Users), Groups: len(e.Groups), Policies: len(e.Policies), Accounts: len(e.Accounts)}
+	err := s.change(ctx, by, func(d *document) (*iam.Change, error) {
+		for _, step := range []func(*document, iam.Actor, iam.Export) error{s.importPolicies, s.importUsers, s.importGroups, s.importAccounts} {
 			if err := step(d, by, e); err != nil {
 				return nil, err
 			}
 		}
-		return &Change{Action: "import", Target: "identities", After: namesOf(e)}, nil
+		return &iam.Change{Action: "import", Target: "identities", After: exportNames(e)}, nil
 	})
 	if err != nil {
-		return Imported{}, err
+		return iam.Imported{}, err
 	}
 	return n, nil
 }
 
-// namesOf is what the audit trail shows of an import.
-func namesOf(e Export) any {
+// names is what the audit trail shows of an import.
+func exportNames(e iam.Export) any {
 	return map[string]any{
 		"users": slices.Sorted(maps.Keys(e.Users)), "groups": slices.Sorted(maps.Keys(e.Groups)),
 		"policies": slices.Sorted(maps.Keys(e.Policies)), "keys": slices.Sorted(maps.Keys(e.Accounts)),
 	}
 }
 
-func (s *Service) importPolicies(d *document, _ Actor, e Export) error {
+func (s *Service) importPolicies(d *document, _ iam.Actor, e iam.Export) error {
 	now := s.now()
 	builtIn := iam.BuiltinPolicies()
 	for _, name := range slices.Sorted(maps.Keys(e.Policies)) {
@@ -117,7 +101,7 @@ func (s *Service) importPolicies(d *document, _ Actor, e Export) error {
 	return nil
 }
 
-func (s *Service) importUsers(d *document, by Actor, e Export) error {
+func (s *Service) importUsers(d *document, by iam.Actor, e iam.Export) error {
 	now := s.now()
 	for _, name := range slices.Sorted(maps.Keys(e.Users)) {
 		u := e.Users[name]
@@ -155,7 +139,7 @@ func (d *document) havePolicies(names []iam.PolicyName) error {
 	return nil
 }
 
-func (s *Service) importGroups(d *document, _ Actor, e Export) error {
+func (s *Service) importGroups(d *document, _ iam.Actor, e iam.Export) error {
 	now := s.now()
 	for _, name := range slices.Sorted(maps.Keys(e.Groups)) {
 		g := e.Groups[name]
@@ -175,7 +159,7 @@ func (s *Service) importGroups(d *document, _ Actor, e Export) error {
 	return nil
 }
 
-func (s *Service) importAccounts(d *document, by Actor, e Export) error {
+func (s *Service) importAccounts(d *document, by iam.Actor, e iam.Export) error {
 	for _, key := range slices.Sorted(maps.Keys(e.Accounts)) {
 		a := e.Accounts[key]
 		parent := a.Parent
@@ -184,7 +168,7 @@ func (s *Service) importAccounts(d *document, by Actor, e Export) error {
 		} else if _, ok := d.Users[parent]; !ok {
 			return fmt.Errorf("access key %q: %w", key, fault.Missing(fault.User, string(parent)))
 		}
-		record, err := s.checkAccount(AccountSpec{
+		record, err := s.checkAccount(iam.AccountSpec{
 			AccessKey: key, Secret: a.Secret, Policy: a.Policy, Name: a.Name, Description: a.Description,
 		})
 		if err != nil {

@@ -74,7 +74,7 @@ func (w *world) open() *identity.Service {
 }
 
 // root is the actor of what tests set up.
-var root = identity.Actor{
+var root = iam.Actor{
 	Principal: iam.Principal{Kind: iam.Root, User: rootName, AccessKey: rootName},
 	From:      netip.MustParseAddr("192.0.2.7"), RequestID: "REQ1",
 }
@@ -91,9 +91,9 @@ func pointer[T any](v T) *T { return &v }
 // user makes a user with a policy.
 func (w *world) user(name iam.UserName, policies ...iam.PolicyName) {
 	w.t.Helper()
-	must(w.t, w.SetUser(w.t.Context(), root, name, identity.UserChange{Secret: pointer(iam.Secret(string(name) + "-secret"))}))
+	must(w.t, w.SetUser(w.t.Context(), root, name, iam.UserChange{Secret: pointer(iam.Secret(string(name) + "-secret"))}))
 	if policies != nil {
-		must(w.t, w.SetPolicies(w.t.Context(), root, identity.Holder{User: name}, policies))
+		must(w.t, w.SetPolicies(w.t.Context(), root, iam.Holder{User: name}, policies))
 	}
 }
 

@@ -9,22 +9,19 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// Policy is a named policy.
-type Policy = iam.PolicyInfo
-
-func (s *state) policy(name iam.PolicyName) (Policy, bool) {
+func (s *state) policy(name iam.PolicyName) (iam.PolicyInfo, bool) {
 	p, ok := s.policies[name]
 	if !ok {
-		return Policy{}, false
+		return iam.PolicyInfo{}, false
 	}
 	record, stored := s.doc.Policies[name]
-	return Policy{Name: name, Document: p.Document(), BuiltIn: !stored, Created: record.Created, Updated: record.Updated}, true
+	return iam.PolicyInfo{Name: name, Document: p.Document(), BuiltIn: !stored, Created: record.Created, Updated: record.Updated}, true
 }
 
 // Policies returns all policies, by name, the built-in ones too.
-func (s *Service) Policies() []Policy {
+func (s *Service) Policies() []iam.PolicyInfo {
 	st := s.current.Load()
-	policies := make([]Policy, 0, len(st.policies))
+	policies := make([]iam.PolicyInfo, 0, len(st.policies))
 	for _, name := range slices.Sorted(maps.Keys(st.policies)) {
 		p, _ := st.policy(name)
 		policies = append(policies, p)
@@ -33,10 +30,10 @@ func (s *Service) Policies() []Policy {
 }
 
 // Policy returns one policy.
-func (s *Service) Policy(name iam.PolicyName) (Policy, error) {
+func (s *Service) Policy(name iam.PolicyName) (iam.PolicyInfo, error) {
 	p, ok := s.current.Load().policy(name)
 	if !ok {
-		return Policy{}, fault.Missing(fault.Policy, string(name))
+		return iam.PolicyInfo{}, fault.Missing(fault.Policy, string(name))
 	}
 	return p, nil
 }
@@ -45,7 +42,7 @@ func (s *Service) Policy(name iam.PolicyName) (Policy, error) {
 // does not parse is Invalid of noun Policy, with the position of the fault. A
 // built-in policy can be replaced, and comes back when the replacement is
 // removed.
-func (s *Service) SetPolicy(ctx context.Context, by Actor, name iam.PolicyName, doc []byte) error {
+func (s *Service) SetPolicy(ctx context.Context, by iam.Actor, name iam.PolicyName, doc []byte) error {
 	if _, err := iam.ParsePolicyName(string(name)); err != nil {
 		return err
 	}
@@ -53,8 +50,8 @@ func (s *Service) SetPolicy(ctx context.Context, by Actor, name iam.PolicyName, 
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, by, func(d *document) (*Change, error) {
-		made := &Change{Action: "policy.set", Target: string(name), After: p.Document()}
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
+		made := &iam.Change{Action: "policy.set", Target: string(name), After: p.Document()}
 		record, exists := d.Policies[name]
 		if exists {
 			made.Before = record.Document
@@ -69,8 +66,8 @@ func (s *Service) SetPolicy(ctx context.Context, by Actor, name iam.PolicyName, 
 
 // RemovePolicy removes a policy; an absent one is no error. It is Conflict of
 // noun Policy while a user, group or subject holds it, and for a built-in one.
-func (s *Service) RemovePolicy(ctx context.Context, by Actor, name iam.PolicyName) error {
-	return s.change(ctx, by, func(d *document) (*Change, error) {
+func (s *Service) RemovePolicy(ctx context.Context, by iam.Actor, name iam.PolicyName) error {
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		_, builtIn := iam.BuiltinPolicies()[name]
 		record, ok := d.Policies[name]
 		switch {
@@ -82,7 +79,7 @@ func (s *Service) RemovePolicy(ctx context.Context, by Actor, name iam.PolicyNam
 			return nil, fault.New(fault.Conflict, fault.Policy, string(name))
 		}
 		delete(d.Policies, name)
-		return &Change{Action: "policy.remove", Target: string(name), Before: record.Document}, nil
+		return &iam.Change{Action: "policy.remove", Target: string(name), Before: record.Document}, nil
 	})
 }
 

@@ -196,7 +196,7 @@ const maxAttempts = 20
 // change makes a change as one new generation. edit gets a clone of the document
 // to change; it may run more than once, and its error changes nothing. It
 // returns the audit record's fields; a nil *Change means that nothing changed.
-func (s *Service) change(ctx context.Context, by Actor, edit func(d *document) (*Change, error)) error {
+func (s *Service) change(ctx context.Context, by iam.Actor, edit func(d *document) (*iam.Change, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range maxAttempts {

@@ -25,54 +25,35 @@ const (
 	Grace = 15 * time.Minute
 )
 
-// SessionSpec is what to make a session of.
-type SessionSpec struct {
-	Duration time.Duration // 0 means DefaultSession
-	Policy   []byte        // of the session; empty: all that the parent may. Compact, at most 2,048 bytes
-
-	// Renew is how long after now the session may be renewed by its own token; 0
-	// means never.
-	Renew time.Duration
-}
-
-// Session is a new session. Token goes with every request.
-type Session struct {
-	AccessKey iam.AccessKeyID
-	Secret    iam.Secret
-	Token     string
-	Expires   time.Time
-	Parent    iam.UserName
-}
-
 // AssumeRole makes a session of a user or of root. It is Denied for credentials
 // that are derived themselves.
-func (s *Service) AssumeRole(_ context.Context, caller iam.Principal, spec SessionSpec) (Session, error) {
+func (s *Service) AssumeRole(_ context.Context, caller iam.Principal, spec iam.SessionSpec) (iam.SessionKey, error) {
 	t := token{Kind: caller.Kind}
 	switch caller.Kind {
 	case iam.Root:
 	case iam.User:
 		record, ok := s.current.Load().doc.Users[caller.User]
 		if !ok || record.Disabled {
-			return Session{}, fault.New(fault.Unauthenticated, fault.AccessKey, string(caller.User))
+			return iam.SessionKey{}, fault.New(fault.Unauthenticated, fault.AccessKey, string(caller.User))
 		}
 		t.Parent, t.ParentID = caller.User, record.ID
 	case iam.Anonymous, iam.ServiceAccount, iam.Session, iam.Subject:
-		return Session{}, fault.Wrap(fault.Denied, fault.Session, "", errors.New("only a user's own key assumes a role"))
+		return iam.SessionKey{}, fault.Wrap(fault.Denied, fault.Session, "", errors.New("only a user's own key assumes a role"))
 	}
 	return s.begin(t, spec)
 }
 
 // begin makes a session of a token that says whose it is.
-func (s *Service) begin(t token, spec SessionSpec) (Session, error) {
+func (s *Service) begin(t token, spec iam.SessionSpec) (iam.SessionKey, error) {
 	if spec.Duration == 0 {
 		spec.Duration = DefaultSession
 	}
 	if spec.Duration < MinSession || spec.Duration > MaxSession {
-		return Session{}, fault.Wrap(fault.Invalid, fault.Session, "", fmt.Errorf("a session lasts %d to %d seconds", int(MinSession.Seconds()), int(MaxSession.Seconds())))
+		return iam.SessionKey{}, fault.Wrap(fault.Invalid, fault.Session, "", fmt.Errorf("a session lasts %d to %d seconds", int(MinSession.Seconds()), int(MaxSession.Seconds())))
 	}
 	policy, err := inlinePolicy(spec.Policy, iam.MaxSessionPolicySize)
 	if err != nil {
-		return Session{}, err
+		return iam.SessionKey{}, err
 	}
 	now := s.now()
 	t.Policy, t.Began = policy, now
@@ -86,41 +67,41 @@ func (s *Service) begin(t token, spec SessionSpec) (Session, error) {
 }
 
 // issue gives a token fresh keys and seals it.
-func (s *Service) issue(t token, now time.Time, d time.Duration) (Session, error) {
+func (s *Service) issue(t token, now time.Time, d time.Duration) (iam.SessionKey, error) {
 	t.AccessKey = iam.AccessKeyID("LT" + randomText(18, upperAlphabet))
 	t.Secret = storedSecret(randomText(40, mixedAlphabet))
 	t.Expires = now.Add(d).Truncate(time.Second)
 	wire, err := t.seal(s.sealer)
 	if err != nil {
-		return Session{}, err
+		return iam.SessionKey{}, err
 	}
 	parent := t.Parent
 	if t.Kind == iam.Root {
 		parent = s.RootName()
 	}
-	return Session{AccessKey: t.AccessKey, Secret: iam.Secret(t.Secret), Token: wire, Expires: t.Expires, Parent: parent}, nil
+	return iam.SessionKey{AccessKey: t.AccessKey, Secret: iam.Secret(t.Secret), Token: wire, Expires: t.Expires, Parent: parent}, nil
 }
 
 // Renew makes a session that goes on where the token's ends, with the same
 // rights, at most until the bound that was set when the first one began. It is
 // Unauthenticated for a token that is expired, revoked, or past its bound.
-func (s *Service) Renew(_ context.Context, wire string, d time.Duration) (Session, error) {
+func (s *Service) Renew(_ context.Context, wire string, d time.Duration) (iam.SessionKey, error) {
 	t, err := s.tokens.open(s.sealer, wire)
 	if err != nil {
-		return Session{}, err
+		return iam.SessionKey{}, err
 	}
 	now := s.now()
 	if _, err := s.sessionState(t, now); err != nil {
-		return Session{}, err
+		return iam.SessionKey{}, err
 	}
 	if !now.Before(t.Expires) || !now.Before(t.RenewTill) {
-		return Session{}, expired(t.AccessKey)
+		return iam.SessionKey{}, expired(t.AccessKey)
 	}
 	if d == 0 {
 		d = DefaultSession
 	}
 	if d < MinSession || d > MaxSession {
-		return Session{}, fault.Wrap(fault.Invalid, fault.Session, "", fmt.Errorf("a session lasts %d to %d seconds", int(MinSession.Seconds()), int(MaxSession.Seconds())))
+		return iam.SessionKey{}, fault.Wrap(fault.Invalid, fault.Session, "", fmt.Errorf("a session lasts %d to %d seconds", int(MinSession.Seconds()), int(MaxSession.Seconds())))
 	}
 	return s.issue(t.token, now, min(d, t.RenewTill.Sub(now)))
 }
@@ -200,16 +181,16 @@ func (d *document) revoked(family string, parent iam.UserName) bool {
 
 // Revoke ends the session that a principal signs with, and all that it was
 // renewed to. Revoking again is no error.
-func (s *Service) Revoke(ctx context.Context, by Actor, who iam.Principal) error {
+func (s *Service) Revoke(ctx context.Context, by iam.Actor, who iam.Principal) error {
 	if who.Kind != iam.Session || who.Session == "" {
 		return fault.New(fault.Invalid, fault.Session, string(who.AccessKey))
 	}
-	return s.change(ctx, by, func(d *document) (*Change, error) {
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		if _, ok := d.Revoked[who.Session]; ok {
 			return nil, nil //nolint:nilnil // nothing changed
 		}
 		d.Revoked[who.Session] = later(who.Expires, familyEnd(who.Session)).Add(Grace)
-		return &Change{Action: "session.revoke", Target: string(who.AccessKey), Before: sessionView{who.User, who.Expires}}, nil
+		return &iam.Change{Action: "session.revoke", Target: string(who.AccessKey), Before: sessionView{who.User, who.Expires}}, nil
 	})
 }
 
@@ -220,8 +201,8 @@ type sessionView struct {
 
 // RevokeAll ends all sessions of a user, a subject or root that began before
 // now.
-func (s *Service) RevokeAll(ctx context.Context, by Actor, parent iam.UserName) error {
-	return s.change(ctx, by, func(d *document) (*Change, error) {
+func (s *Service) RevokeAll(ctx context.Context, by iam.Actor, parent iam.UserName) error {
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		_, isUser := d.Users[parent]
 		_, isSubject := d.Subjects[parent]
 		target := parent
@@ -232,7 +213,7 @@ func (s *Service) RevokeAll(ctx context.Context, by Actor, parent iam.UserName) 
 			return nil, fault.Missing(fault.User, string(parent))
 		}
 		d.RevokedBefore[target] = s.now()
-		return &Change{Action: "session.revoke-all", Target: string(parent)}, nil
+		return &iam.Change{Action: "session.revoke-all", Target: string(parent)}, nil
 	})
 }
 

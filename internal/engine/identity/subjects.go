@@ -12,27 +12,6 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// Subject is whom an OIDC issuer vouches for: a person or a job.
-type Subject struct {
-	Name     iam.UserName     `json:"name"` // "<issuer>=<sub>", which no user can be called
-	Issuer   string           `json:"issuer"`
-	Sub      string           `json:"sub"`
-	Display  string           `json:"display,omitempty"`
-	Enabled  bool             `json:"enabled"`
-	Policies []iam.PolicyName `json:"policies,omitempty"` // as mapped at the last login
-	Seen     time.Time        `json:"seen"`               // the last login, within an hour
-	Lapses   time.Time        `json:"lapses"`
-}
-
-// Login is what an issuer's token, already verified, says.
-type Login struct {
-	Issuer   string           // "iss"
-	Sub      string           // "sub"
-	Display  string           // for people to read: a name or address
-	Policies []iam.PolicyName // mapped from the claims; the unknown ones count as soon as they exist
-	Claims   map[string]any   // for "jwt:" conditions
-}
-
 const (
 	// seenPrecision is how exactly the last login is written down, so that a job
 	// every minute does not write every minute.
@@ -49,17 +28,17 @@ func (s *Service) lapsed(r subjectRecord, now time.Time) bool {
 	return now.After(r.Seen.Add(s.config.Lapse + seenPrecision))
 }
 
-func (s *Service) subject(name iam.UserName, r subjectRecord) Subject {
-	return Subject{
+func (s *Service) subject(name iam.UserName, r subjectRecord) iam.SubjectInfo {
+	return iam.SubjectInfo{
 		Name: name, Issuer: r.Issuer, Sub: r.Sub, Display: r.Display, Enabled: !r.Disabled, Policies: r.Policies,
 		Seen: r.Seen, Lapses: r.Seen.Add(s.config.Lapse + seenPrecision),
 	}
 }
 
 // Subjects returns all subjects that have not lapsed, by name.
-func (s *Service) Subjects() []Subject {
+func (s *Service) Subjects() []iam.SubjectInfo {
 	doc, now := s.current.Load().doc, s.now()
-	subjects := []Subject{}
+	subjects := []iam.SubjectInfo{}
 	for _, name := range slices.Sorted(maps.Keys(doc.Subjects)) {
 		if r := doc.Subjects[name]; !s.lapsed(r, now) {
 			subjects = append(subjects, s.subject(name, r))
@@ -69,10 +48,10 @@ func (s *Service) Subjects() []Subject {
 }
 
 // Subject returns one subject; it is NotFound of noun User.
-func (s *Service) Subject(name iam.UserName) (Subject, error) {
+func (s *Service) Subject(name iam.UserName) (iam.SubjectInfo, error) {
 	record, ok := s.current.Load().doc.Subjects[name]
 	if !ok || s.lapsed(record, s.now()) {
-		return Subject{}, fault.Missing(fault.User, string(name))
+		return iam.SubjectInfo{}, fault.Missing(fault.User, string(name))
 	}
 	return s.subject(name, record), nil
 }
@@ -80,26 +59,26 @@ func (s *Service) Subject(name iam.UserName) (Subject, error) {
 // SubjectSession makes a session of a subject, whom it keeps with the policies
 // that are mapped to it now. It is Denied of noun Token without any policy, and
 // Unauthenticated of noun Token for a disabled subject.
-func (s *Service) SubjectSession(ctx context.Context, by Actor, login Login, spec SessionSpec) (Session, error) {
+func (s *Service) SubjectSession(ctx context.Context, by iam.Actor, login iam.Login, spec iam.SessionSpec) (iam.SessionKey, error) {
 	name := SubjectName(login.Issuer, login.Sub)
 	switch {
 	case login.Issuer == "" || login.Sub == "" || strings.Contains(login.Issuer, "=") || len(name) > maxSubject:
-		return Session{}, fault.Wrap(fault.Invalid, fault.Token, "", errors.New("the token's issuer and subject make no name"))
+		return iam.SessionKey{}, fault.Wrap(fault.Invalid, fault.Token, "", errors.New("the token's issuer and subject make no name"))
 	case len(login.Policies) == 0:
-		return Session{}, fault.Wrap(fault.Denied, fault.Token, string(name), errors.New("no policy is mapped to the subject"))
+		return iam.SessionKey{}, fault.Wrap(fault.Denied, fault.Token, string(name), errors.New("no policy is mapped to the subject"))
 	}
 	record, err := s.seen(ctx, by, name, login)
 	if err != nil {
-		return Session{}, err
+		return iam.SessionKey{}, err
 	}
 	if record.Disabled {
-		return Session{}, fault.Wrap(fault.Unauthenticated, fault.Token, string(name), errors.New("the subject is disabled"))
+		return iam.SessionKey{}, fault.Wrap(fault.Unauthenticated, fault.Token, string(name), errors.New("the subject is disabled"))
 	}
 	return s.begin(token{Kind: iam.Subject, Parent: name, ParentID: record.ID, Claims: claimsOf(login.Claims)}, spec)
 }
 
 // seen writes a login down, if there is something new about it.
-func (s *Service) seen(ctx context.Context, by Actor, name iam.UserName, login Login) (subjectRecord, error) {
+func (s *Service) seen(ctx context.Context, by iam.Actor, name iam.UserName, login iam.Login) (subjectRecord, error) {
 	policies, now := with(login.Policies), s.now()
 	record, ok := s.current.Load().doc.Subjects[name]
 	fresh := func(r subjectRecord) bool {
@@ -108,8 +87,8 @@ func (s *Service) seen(ctx context.Context, by Actor, name iam.UserName, login L
 	if ok && (record.Disabled || fresh(record)) {
 		return record, nil
 	}
-	err := s.change(ctx, by, func(d *document) (*Change, error) {
-		made := &Change{Action: "subject.login", Target: string(name)}
+	err := s.change(ctx, by, func(d *document) (*iam.Change, error) {
+		made := &iam.Change{Action: "subject.login", Target: string(name)}
 		s.forgetLapsed(d, now)
 		record, ok = d.Subjects[name]
 		switch {
@@ -143,13 +122,13 @@ func (s *Service) forgetLapsed(d *document, now time.Time) {
 
 // SetSubjectEnabled says whether a subject and all that derives from it may sign
 // in.
-func (s *Service) SetSubjectEnabled(ctx context.Context, by Actor, name iam.UserName, enabled bool) error {
-	return s.change(ctx, by, func(d *document) (*Change, error) {
+func (s *Service) SetSubjectEnabled(ctx context.Context, by iam.Actor, name iam.UserName, enabled bool) error {
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		record, ok := d.Subjects[name]
 		if !ok {
 			return nil, fault.Missing(fault.User, string(name))
 		}
-		made := &Change{Action: "subject.set", Target: string(name), Before: s.subject(name, record)}
+		made := &iam.Change{Action: "subject.set", Target: string(name), Before: s.subject(name, record)}
 		record.Disabled, record.Updated = !enabled, s.now()
 		d.Subjects[name] = record
 		made.After = s.subject(name, record)
@@ -159,14 +138,14 @@ func (s *Service) SetSubjectEnabled(ctx context.Context, by Actor, name iam.User
 
 // RemoveSubject forgets a subject and its keys; its sessions end. Its next login
 // makes it anew: disable it to keep it out.
-func (s *Service) RemoveSubject(ctx context.Context, by Actor, name iam.UserName) error {
-	return s.change(ctx, by, func(d *document) (*Change, error) {
+func (s *Service) RemoveSubject(ctx context.Context, by iam.Actor, name iam.UserName) error {
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		record, ok := d.Subjects[name]
 		if !ok {
 			return nil, fault.Missing(fault.User, string(name))
 		}
 		delete(d.Subjects, name)
 		d.removeAccounts(iam.Subject, name)
-		return &Change{Action: "subject.remove", Target: string(name), Before: s.subject(name, record)}, nil
+		return &iam.Change{Action: "subject.remove", Target: string(name), Before: s.subject(name, record)}, nil
 	})
 }

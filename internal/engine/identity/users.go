@@ -11,32 +11,25 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// User is a user as others may see him.
-type User = iam.UserInfo
-
-// UserChange is what to set of a user; nil leaves as it is. A new user is
-// enabled, and needs a secret.
-type UserChange = iam.UserChange
-
 // secretView is how a changed secret shows in the audit trail.
 type secretView struct {
-	User   User   `json:"user"`
-	Secret string `json:"secret"` // "set"
+	User   iam.UserInfo `json:"user"`
+	Secret string       `json:"secret"` // "set"
 }
 
-func (s *state) user(name iam.UserName) (User, bool) {
+func (s *state) user(name iam.UserName) (iam.UserInfo, bool) {
 	record, ok := s.doc.Users[name]
 	return s.view(name, record), ok
 }
 
-func (s *state) view(name iam.UserName, r userRecord) User {
-	return User{Name: name, Enabled: !r.Disabled, Policies: r.Policies, Groups: s.memberOf[name], Updated: r.Updated}
+func (s *state) view(name iam.UserName, r userRecord) iam.UserInfo {
+	return iam.UserInfo{Name: name, Enabled: !r.Disabled, Policies: r.Policies, Groups: s.memberOf[name], Updated: r.Updated}
 }
 
 // Users returns all users, by name.
-func (s *Service) Users() []User {
+func (s *Service) Users() []iam.UserInfo {
 	st := s.current.Load()
-	users := make([]User, 0, len(st.doc.Users))
+	users := make([]iam.UserInfo, 0, len(st.doc.Users))
 	for _, name := range slices.Sorted(maps.Keys(st.doc.Users)) {
 		users = append(users, st.view(name, st.doc.Users[name]))
 	}
@@ -45,10 +38,10 @@ func (s *Service) Users() []User {
 
 // User returns one user. Root is not one: he is NotFound of noun User, as are
 // service accounts.
-func (s *Service) User(name iam.UserName) (User, error) {
+func (s *Service) User(name iam.UserName) (iam.UserInfo, error) {
 	user, ok := s.current.Load().user(name)
 	if !ok {
-		return User{}, fault.Missing(fault.User, string(name))
+		return iam.UserInfo{}, fault.Missing(fault.User, string(name))
 	}
 	return user, nil
 }
@@ -56,7 +49,7 @@ func (s *Service) User(name iam.UserName) (User, error) {
 // SetUser makes a user or changes one. It is Invalid for a name or secret that
 // breaks the rules, and Conflict of noun AccessKey where root or a service
 // account has the name.
-func (s *Service) SetUser(ctx context.Context, by Actor, name iam.UserName, set UserChange) error {
+func (s *Service) SetUser(ctx context.Context, by iam.Actor, name iam.UserName, set iam.UserChange) error {
 	if _, err := iam.ParseUserName(string(name)); err != nil {
 		return err
 	}
@@ -65,7 +58,7 @@ func (s *Service) SetUser(ctx context.Context, by Actor, name iam.UserName, set 
 			return err
 		}
 	}
-	return s.change(ctx, by, func(d *document) (*Change, error) {
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		record, exists := d.Users[name]
 		if !exists {
 			if err := s.free(d, iam.AccessKeyID(name)); err != nil {
@@ -77,7 +70,7 @@ func (s *Service) SetUser(ctx context.Context, by Actor, name iam.UserName, set 
 			record.ID = newID()
 		}
 		st := s.current.Load()
-		made := &Change{Action: "user.set", Target: string(name)}
+		made := &iam.Change{Action: "user.set", Target: string(name)}
 		if exists {
 			made.Before = st.view(name, record)
 		}
@@ -99,13 +92,13 @@ func (s *Service) SetUser(ctx context.Context, by Actor, name iam.UserName, set 
 
 // RemoveUser removes a user, his service accounts and his memberships; his
 // sessions end.
-func (s *Service) RemoveUser(ctx context.Context, by Actor, name iam.UserName) error {
-	return s.change(ctx, by, func(d *document) (*Change, error) {
+func (s *Service) RemoveUser(ctx context.Context, by iam.Actor, name iam.UserName) error {
+	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		record, ok := d.Users[name]
 		if !ok {
 			return nil, fault.Missing(fault.User, string(name))
 		}
-		made := &Change{Action: "user.remove", Target: string(name), Before: s.current.Load().view(name, record)}
+		made := &iam.Change{Action: "user.remove", Target: string(name), Before: s.current.Load().view(name, record)}
 		delete(d.Users, name)
 		d.removeAccounts(iam.User, name)
 		for group, g := range d.Groups {
