@@ -115,8 +115,12 @@ func parseIssuer(name string, values map[string]string, readFile func(string) ([
 	if i.URL == "" {
 		i.URL = strings.TrimSuffix(i.Discovery, wellKnown)
 	}
-	if len(i.Audiences) == 0 && i.Client.ID != "" {
-		i.Audiences = []string{i.Client.ID}
+	switch {
+	case len(i.Audiences) > 0:
+	case i.Client.ID != "":
+		i.Audiences = []string{i.Client.ID} // as MinIO
+	default:
+		i.Audiences = []string{"larder"}
 	}
 	if role := list(values["ROLE_POLICY"]); len(role) > 0 {
 		i.Rules = append(i.Rules, Rule{Policies: role})

@@ -64,6 +64,15 @@ func (v *Verifier) Issuers() []Issuer { return slices.Clone(v.config.Issuers) }
 // all that is wrong); one that maps to no policy is fault.Denied; keys that
 // cannot be had are fault.Unavailable about fault.Issuer.
 func (v *Verifier) Verify(ctx context.Context, raw string) (Identity, error) {
+	return v.verify(ctx, raw, nil)
+}
+
+// VerifyFor is Verify for one audience in place of those of the issuer.
+func (v *Verifier) VerifyFor(ctx context.Context, raw, audience string) (Identity, error) {
+	return v.verify(ctx, raw, []string{audience})
+}
+
+func (v *Verifier) verify(ctx context.Context, raw string, audiences []string) (Identity, error) {
 	s, token, err := v.parse(raw)
 	if err != nil {
 		return Identity{}, refused(err)
@@ -75,7 +84,10 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Identity, error) {
 	case err != nil:
 		return Identity{}, fault.Wrap(fault.Unavailable, fault.Issuer, s.URL, err)
 	}
-	identity, err := v.check(s, payload)
+	if audiences == nil {
+		audiences = s.Audiences
+	}
+	identity, err := v.check(s, payload, audiences)
 	if err != nil {
 		return Identity{}, refused(err)
 	}
@@ -128,7 +140,7 @@ func joseAlgorithms(names []string) []jose.SignatureAlgorithm {
 
 // check judges the claims of a token whose signature is right.
 // https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
-func (v *Verifier) check(s *source, payload []byte) (Identity, error) {
+func (v *Verifier) check(s *source, payload []byte, audiences []string) (Identity, error) {
 	claims, err := parseClaims(payload)
 	if err != nil {
 		return Identity{}, err
@@ -141,7 +153,7 @@ func (v *Verifier) check(s *source, payload []byte) (Identity, error) {
 	if identity.Subject, err = single(claims, "sub"); err != nil {
 		return Identity{}, err
 	}
-	at := slices.IndexFunc(claims["aud"], func(aud string) bool { return slices.Contains(s.Audiences, aud) })
+	at := slices.IndexFunc(claims["aud"], func(aud string) bool { return slices.Contains(audiences, aud) })
 	if at < 0 {
 		return Identity{}, errors.New("its audience is not us")
 	}
