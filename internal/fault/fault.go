@@ -94,7 +94,8 @@ const (
 	Issuer
 	Quota
 	Setting
-	nouns // count; keep last
+	ExpiredSession // a session past its end, which the client should replace
+	nouns          // count; keep last
 )
 
 var nounText = [nouns]string{
@@ -103,6 +104,7 @@ var nounText = [nouns]string{
 	Range: "range", Digest: "digest", Log: "log", User: "user", Group: "group", Policy: "policy",
 	AccessKey: "access key", Session: "session", Secret: "secret", Token: "token", Issuer: "issuer",
 	Quota: "quota", Setting: "setting",
+	ExpiredSession: "expired session",
 }
 
 // String returns the noun in lower case, "" for None.

@@ -38,17 +38,20 @@ func (f *keyFile) bind() string {
 	return fmt.Sprintf("larder seal key %d of %s", f.Generation, f.Deployment)
 }
 
-// Open reads the key in a file. Without a file it makes a key and the file. With
-// a wrapper, the file holds the key wrapped: one in the clear is wrapped now, and
+// Open reads the key in a file. Where nothing is sealed yet (fresh), a missing key
+// is made; otherwise it is an error, since another key would open nothing. With a
+// wrapper, the file holds the key wrapped: one in the clear is wrapped now, and
 // one wrapped with an older version of the service's key is wrapped again. A
 // wrapped key needs its wrapper, which must answer: nothing is ever sealed with
 // less than was asked for.
-func Open(ctx context.Context, file string, wrapper Wrapper) (*Key, error) {
+func Open(ctx context.Context, file string, wrapper Wrapper, fresh bool) (*Key, error) {
 	content, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && fresh:
 		return create(ctx, file, wrapper)
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("seal key: %w: put it back from its backup; without it the users and keys cannot be read", err)
+	case err != nil:
 		return nil, fmt.Errorf("seal key: %w", err)
 	}
 	var f keyFile

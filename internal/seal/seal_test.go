@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,15 +48,18 @@ func (s *service) Unwrap(ctx context.Context, wrapped, bind string) ([]byte, str
 
 func TestOpen(t *testing.T) {
 	ctx, file := t.Context(), filepath.Join(t.TempDir(), "seal.key")
-	made, err := seal.Open(ctx, file, nil)
+	made, err := seal.Open(ctx, file, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file's mode is %v: %v", info.Mode(), err)
 	}
+	if _, err := seal.Open(ctx, file+"-lost", nil, false); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a lost key: %v", err)
+	}
 	sealed := made.Seal("a", []byte("text"), []byte("with"))
-	again, err := seal.Open(ctx, file, nil)
+	again, err := seal.Open(ctx, file, nil, true)
 	if err != nil || again.KeyID() != made.KeyID() || again.Deployment() != made.Deployment() {
 		t.Fatalf("the key changed: %v", err)
 	}
@@ -75,12 +79,12 @@ func TestOpen(t *testing.T) {
 // again, and then loses the service.
 func TestWrapped(t *testing.T) {
 	ctx, file := t.Context(), filepath.Join(t.TempDir(), "seal.key")
-	made, err := seal.Open(ctx, file, nil)
+	made, err := seal.Open(ctx, file, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, version := range []string{"1", "2"} {
-		key, err := seal.Open(ctx, file, &service{version: version})
+		key, err := seal.Open(ctx, file, &service{version: version}, true)
 		if err != nil || key.KeyID() != made.KeyID() {
 			t.Fatalf("version %s: another key: %v", version, err)
 		}
@@ -93,17 +97,17 @@ func TestWrapped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := seal.Open(ctx, file, nil); err == nil || !strings.Contains(err.Error(), "a test service") {
+	if _, err := seal.Open(ctx, file, nil, true); err == nil || !strings.Contains(err.Error(), "a test service") {
 		t.Errorf("without its wrapper: %v", err)
 	}
 	down := errors.New("connection refused")
-	if _, err := seal.Open(ctx, file, &service{version: "2", err: down}); !errors.Is(err, down) || !strings.Contains(err.Error(), "a test service") {
+	if _, err := seal.Open(ctx, file, &service{version: "2", err: down}, true); !errors.Is(err, down) || !strings.Contains(err.Error(), "a test service") {
 		t.Errorf("with the service down: %v", err)
 	}
 	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
 		t.Errorf("a failure changed the file: %v", err)
 	}
-	if _, err := seal.Open(ctx, filepath.Join(t.TempDir(), "new"), &service{err: down}); !errors.Is(err, down) {
+	if _, err := seal.Open(ctx, filepath.Join(t.TempDir(), "new"), &service{err: down}, true); !errors.Is(err, down) {
 		t.Errorf("a new key with the service down: %v", err)
 	}
 }
@@ -111,7 +115,7 @@ func TestWrapped(t *testing.T) {
 // TestOlderFile puts the generation of a wrapped key back, and its deployment.
 func TestOlderFile(t *testing.T) {
 	ctx, file := t.Context(), filepath.Join(t.TempDir(), "seal.key")
-	if _, err := seal.Open(ctx, file, &service{version: "1"}); err != nil {
+	if _, err := seal.Open(ctx, file, &service{version: "1"}, true); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(file)
@@ -123,7 +127,7 @@ func TestOlderFile(t *testing.T) {
 		if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := seal.Open(ctx, file, &service{version: "1"}); err == nil {
+		if _, err := seal.Open(ctx, file, &service{version: "1"}, true); err == nil {
 			t.Errorf("a changed %s was not noticed", change)
 		}
 	}

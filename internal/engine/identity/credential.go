@@ -11,8 +11,8 @@ import (
 
 // Credential returns the credential that signs with an access key. An unknown,
 // disabled or expired key is Unauthenticated of noun AccessKey; a token that is
-// not ours, does not fit the key, was revoked or is expired for longer than Grace
-// is Unauthenticated of noun Session (with ErrExpired if it is that).
+// not ours, does not fit the key or was revoked is Unauthenticated of noun
+// Session, one that ended longer than Grace ago of noun ExpiredSession.
 func (s *Service) Credential(_ context.Context, id iam.AccessKeyID, sessionToken string) (iam.Credential, error) {
 	if sessionToken != "" {
 		return s.sessionCredential(id, sessionToken)

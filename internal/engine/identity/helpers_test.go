@@ -51,7 +51,7 @@ const (
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	key, err := seal.Open(t.Context(), filepath.Join(t.TempDir(), "seal.key"), nil)
+	key, err := seal.Open(t.Context(), filepath.Join(t.TempDir(), "seal.key"), nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func (s *Service) Renew(_ context.Context, wire string, d time.Duration) (iam.Se
 var ErrExpired = errors.New("the session has expired")
 
 func expired(key iam.AccessKeyID) error {
-	return fault.Wrap(fault.Unauthenticated, fault.Session, string(key), ErrExpired)
+	return fault.Wrap(fault.Unauthenticated, fault.ExpiredSession, string(key), ErrExpired)
 }
 
 // sessionState says whether a session's parent is there and the session not

@@ -64,7 +64,7 @@ func openToken(sealer Sealer, wire string) (*session, error) {
 	if !ok || len(wire) > maxToken {
 		return refuse()
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return refuse()
 	}

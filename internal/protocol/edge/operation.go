@@ -154,9 +154,13 @@ func (c *Call) Trailer(name string) string {
 }
 
 // Authorize asks whether the caller may do one more thing, for resources that
-// are named in the body. The error is fault.Denied.
+// are named in the body. The error is fault.Denied, or
+// Unauthenticated for a session that ended.
 func (c *Call) Authorize(ctx context.Context, check iam.Check) error {
 	decision := c.pipeline.authorizer.Authorize(ctx, c.Credential.Principal, check, c.facts)
+	if decision.Expired {
+		return fault.New(fault.Unauthenticated, fault.ExpiredSession, string(c.Credential.Principal.AccessKey))
+	}
 	if !decision.Allowed {
 		return denied(check, decision.Reason)
 	}

@@ -28,6 +28,7 @@ const (
 	ConditionalRequestConflict    Code = "ConditionalRequestConflict"
 	EntityTooLarge                Code = "EntityTooLarge"
 	EntityTooSmall                Code = "EntityTooSmall"
+	ExpiredToken                  Code = "ExpiredToken"
 	IncompleteBody                Code = "IncompleteBody"
 	InternalError                 Code = "InternalError"
 	InvalidAccessKeyID            Code = "InvalidAccessKeyId"
@@ -115,6 +116,7 @@ var described = map[Code]struct {
 	ConditionalRequestConflict:    {409, "A conflicting operation occurred during the conditional request. Try again."},
 	EntityTooLarge:                {400, "Your proposed upload exceeds the maximum allowed size"},
 	EntityTooSmall:                {400, "Your proposed upload is smaller than the minimum allowed size"},
+	ExpiredToken:                  {400, "The provided token has expired."},
 	IncompleteBody:                {400, "You did not provide the number of bytes specified by the Content-Length HTTP header"},
 	InternalError:                 {500, "We encountered an internal error. Please try again."},
 	InvalidAccessKeyID:            {403, "The AWS Access Key Id you provided does not exist in our records."},
@@ -189,8 +191,9 @@ var (
 		{fault.TooLarge, fault.BucketPolicy}: MaxMessageLengthExceeded,
 		{fault.TooLarge, fault.Object}:       KeyTooLong,
 
-		{fault.Unauthenticated, fault.Session}: InvalidToken,
-		{fault.Unauthenticated, fault.Token}:   InvalidToken,
+		{fault.Unauthenticated, fault.Session}:        InvalidToken,
+		{fault.Unauthenticated, fault.ExpiredSession}: ExpiredToken,
+		{fault.Unauthenticated, fault.Token}:          InvalidToken,
 
 		{fault.Full, fault.Quota}: QuotaExceeded,
 	}
