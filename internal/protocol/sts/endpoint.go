@@ -68,7 +68,7 @@ func (e *Endpoint) routeExchange(req *edge.Request) (*edge.Operation, error) {
 	}
 	return &edge.Operation{Name: "sts.Credentials", Auth: edge.Public, Handler: edge.HandlerFunc(
 		func(ctx context.Context, w *edge.Writer, call *edge.Call) error {
-			session, err := e.exchange(ctx, raw, duration, origin(call))
+			session, err := e.exchange(ctx, call, raw, duration)
 			if err != nil {
 				return err
 			}
@@ -87,13 +87,14 @@ func private(req *edge.Request) bool {
 }
 
 // exchange takes a token of an outside issuer, which is a JWT, or one of ours.
-func (e *Endpoint) exchange(ctx context.Context, raw string, duration time.Duration, from Origin) (Session, error) {
-	if strings.Count(raw, ".") == 2 {
-		verify := func() (oidc.Identity, error) { return e.service.tokens.VerifyFor(ctx, raw, e.service.config.Audience) }
-		session, _, err := e.service.assumeSubject(ctx, verify, duration, nil, from)
-		return session, err
+func (e *Endpoint) exchange(ctx context.Context, call *edge.Call, raw string, duration time.Duration) (iam.SessionKey, error) {
+	if strings.Count(raw, ".") != 2 {
+		return e.service.sessions.Renew(ctx, raw, duration)
 	}
-	return e.service.sessions.Renew(ctx, raw, duration)
+	session, _, err := e.service.exchange(ctx, call, iam.SessionSpec{Duration: duration}, func() (oidc.Identity, error) {
+		return e.service.tokens.VerifyFor(ctx, raw, e.service.config.Audience)
+	})
+	return session, err
 }
 
 // revoke ends the session that signed the request.
@@ -101,7 +102,7 @@ func (e *Endpoint) revoke(ctx context.Context, w *edge.Writer, call *edge.Call) 
 	if call.Principal().Kind != iam.Session {
 		return invalid("Only a session can be revoked, and only by itself.")
 	}
-	if err := e.service.sessions.Revoke(ctx, call.Principal(), origin(call)); err != nil {
+	if err := e.service.sessions.Revoke(ctx, actor(call), call.Principal()); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

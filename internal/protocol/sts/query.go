@@ -111,14 +111,11 @@ func (q *Query) unsigned(ctx context.Context, form url.Values, call *edge.Call) 
 }
 
 func (q *Query) assumeRole(ctx context.Context, form url.Values, call *edge.Call) (any, error) {
-	duration, policy, err := grantOf(form)
+	spec, err := specOf(form)
 	if err != nil {
 		return nil, err
 	}
-	if duration == 0 {
-		duration = DefaultDuration
-	}
-	session, err := q.service.sessions.AssumeRole(ctx, call.Principal(), Grant{Duration: duration, Policy: policy})
+	session, err := q.service.sessions.AssumeRole(ctx, call.Principal(), spec)
 	if err != nil {
 		return nil, err
 	}
@@ -133,12 +130,13 @@ func (q *Query) assumeWithWebIdentity(ctx context.Context, form url.Values, call
 	if raw == "" {
 		return nil, invalid("WebIdentityToken is missing.")
 	}
-	duration, policy, err := grantOf(form)
+	spec, err := specOf(form)
 	if err != nil {
 		return nil, err
 	}
-	verify := func() (oidc.Identity, error) { return q.service.tokens.Verify(ctx, raw) }
-	session, identity, err := q.service.assumeSubject(ctx, verify, duration, policy, origin(call))
+	session, identity, err := q.service.exchange(ctx, call, spec, func() (oidc.Identity, error) {
+		return q.service.tokens.Verify(ctx, raw)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -151,31 +149,29 @@ func (q *Query) assumeWithWebIdentity(ctx context.Context, form url.Values, call
 	}, nil
 }
 
-func origin(call *edge.Call) Origin { return Origin{From: call.SourceIP, RequestID: call.ID} }
-
-// grantOf reads what an exchange asks for. Duration 0 means that it does not say.
-func grantOf(form url.Values) (duration time.Duration, policy []byte, err error) {
+// specOf reads what an exchange asks for.
+func specOf(form url.Values) (spec iam.SessionSpec, err error) {
 	for name := range form {
 		if strings.HasPrefix(name, "PolicyArns.") || strings.HasPrefix(name, "Tags.") || strings.HasPrefix(name, "TransitiveTagKeys.") {
-			return 0, nil, invalid("Session tags and managed session policies are not offered by this server; use Policy.")
+			return spec, invalid("Session tags and managed session policies are not offered by this server; use Policy.")
 		}
 	}
 	if text := form.Get("DurationSeconds"); text != "" {
-		if duration, err = parseDuration(text); err != nil {
-			return 0, nil, err
+		if spec.Duration, err = parseDuration(text); err != nil {
+			return spec, err
 		}
 	}
 	text := form.Get("Policy")
 	if len(text) > maxPolicy {
-		return 0, nil, &Error{Code: PackedPolicyTooLarge}
+		return spec, &Error{Code: PackedPolicyTooLarge}
 	}
 	if text != "" {
 		if _, err := iam.ParsePolicy([]byte(text)); err != nil {
-			return 0, nil, &Error{Code: MalformedPolicyDocument, Message: plain(err)}
+			return spec, &Error{Code: MalformedPolicyDocument, Message: plain(err)}
 		}
-		policy = []byte(text)
+		spec.Policy = []byte(text)
 	}
-	return duration, policy, nil
+	return spec, nil
 }
 
 // plain returns the cause of a fault, which says where a document is wrong.

@@ -3,10 +3,10 @@ package sts
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/larder-cache/larder/internal/iam"
+	"github.com/larder-cache/larder/internal/protocol/edge"
 	"github.com/larder-cache/larder/internal/protocol/oidc"
 )
 
@@ -14,19 +14,19 @@ import (
 type Sessions interface {
 	// AssumeRole makes a session of the caller, who must be a user or root: it is
 	// fault.Denied for credentials that are derived themselves.
-	AssumeRole(ctx context.Context, caller iam.Principal, want Grant) (Session, error)
+	AssumeRole(ctx context.Context, caller iam.Principal, spec iam.SessionSpec) (iam.SessionKey, error)
 
-	// AssumeSubject makes a session of a subject that an outside issuer vouches
+	// SubjectSession makes a session of a subject that an outside issuer vouches
 	// for, and keeps the subject with the policies mapped to it now. It is
 	// fault.Unauthenticated for a disabled one.
-	AssumeSubject(ctx context.Context, subject oidc.Identity, want Grant, from Origin) (Session, error)
+	SubjectSession(ctx context.Context, by iam.Actor, login iam.Login, spec iam.SessionSpec) (iam.SessionKey, error)
 
 	// Renew makes a session that goes on where the token's ends, within the bound
-	// that was set when the first one began.
-	Renew(ctx context.Context, token string, duration time.Duration) (Session, error)
+	// that was set when the first one began. Duration 0 means an hour.
+	Renew(ctx context.Context, token string, duration time.Duration) (iam.SessionKey, error)
 
 	// Revoke ends the session that who signs with, and all that it was renewed to.
-	Revoke(ctx context.Context, who iam.Principal, from Origin) error
+	Revoke(ctx context.Context, by iam.Actor, who iam.Principal) error
 }
 
 // Tokens verifies the tokens of outside issuers.
@@ -36,28 +36,6 @@ type Tokens interface {
 
 	// VerifyFor accepts tokens for one audience, whatever the issuer's are.
 	VerifyFor(ctx context.Context, raw, audience string) (oidc.Identity, error)
-}
-
-// Grant is what a session is to be.
-type Grant struct {
-	Duration time.Duration // 900 s to 365 days
-	Policy   []byte        // narrows the rights; empty for none; at most 2,048 bytes
-	Renew    time.Duration // for how long the session may be renewed; 0 for never
-}
-
-// Session is a new session. Token goes with every request.
-type Session struct {
-	AccessKey iam.AccessKeyID
-	Secret    iam.Secret
-	Token     string
-	Expires   time.Time
-	Parent    iam.UserName // whose rights count
-}
-
-// Origin is where a request came from, for the audit trail.
-type Origin struct {
-	From      netip.Addr
-	RequestID string
 }
 
 // The bounds of a session, and of what asks for one.
@@ -126,26 +104,56 @@ func (n noIssuers) VerifyFor(ctx context.Context, raw, _ string) (oidc.Identity,
 	return n.Verify(ctx, raw)
 }
 
-// assumeSubject verifies a token with verify and makes a session of its subject.
-// duration 0 means an hour, or less if the issuer allows less.
-func (s *Service) assumeSubject(ctx context.Context, verify func() (oidc.Identity, error), duration time.Duration, policy []byte, from Origin) (Session, oidc.Identity, error) {
-	leave, err := s.failures.enter(ctx, from.From)
+// exchange verifies an outside token with verify and makes a session of its
+// subject. Duration 0 means an hour, or less if the issuer allows less.
+func (s *Service) exchange(ctx context.Context, call *edge.Call, spec iam.SessionSpec, verify func() (oidc.Identity, error)) (iam.SessionKey, oidc.Identity, error) {
+	leave, err := s.failures.enter(ctx, call.SourceIP)
 	if err != nil {
-		return Session{}, oidc.Identity{}, err
+		return iam.SessionKey{}, oidc.Identity{}, err
 	}
 	identity, err := func() (oidc.Identity, error) { defer leave(); return verify() }()
 	if err != nil {
-		return Session{}, oidc.Identity{}, err
+		return iam.SessionKey{}, oidc.Identity{}, err
 	}
-	if duration == 0 {
-		duration = max(MinDuration, min(DefaultDuration, identity.MaxSession))
+	if spec.Duration == 0 {
+		spec.Duration = max(MinDuration, min(DefaultDuration, identity.MaxSession))
 	}
-	if duration > max(identity.MaxSession, MinDuration) {
-		return Session{}, oidc.Identity{}, &Error{
+	if spec.Duration > max(identity.MaxSession, MinDuration) {
+		return iam.SessionKey{}, oidc.Identity{}, &Error{
 			Code:    ValidationError,
 			Message: "The requested DurationSeconds exceeds the longest session of this issuer, " + identity.MaxSession.String() + ".",
 		}
 	}
-	session, err := s.sessions.AssumeSubject(ctx, identity, Grant{Duration: duration, Policy: policy, Renew: identity.MaxSession}, from)
+	spec.Renew = identity.MaxSession
+	session, err := s.sessions.SubjectSession(ctx, actor(call), login(&identity), spec)
 	return session, identity, err
+}
+
+func login(identity *oidc.Identity) iam.Login {
+	claims := make(map[string]any, len(identity.Claims))
+	for name, values := range identity.Claims {
+		list := make([]any, len(values))
+		for i, value := range values {
+			list[i] = value
+		}
+		claims[name] = list
+	}
+	return iam.Login{
+		Issuer: identity.Issuer, Sub: identity.Subject, Display: display(identity), Policies: identity.Policies, Claims: claims,
+	}
+}
+
+// display is how people know a subject; whose it is, its issuer says.
+func display(identity *oidc.Identity) string {
+	for _, claim := range []string{"email", "preferred_username", "name"} {
+		if values := identity.Claims[claim]; len(values) == 1 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// actor is the caller, for the audit trail.
+func actor(call *edge.Call) iam.Actor {
+	return iam.Actor{Principal: call.Principal(), From: call.SourceIP, RequestID: call.ID}
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -35,40 +34,40 @@ var at = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // sessions remembers what it was asked for.
 type sessions struct {
 	mu      sync.Mutex
-	asked   []sts.Grant
+	asked   []iam.SessionSpec
 	revoked []iam.AccessKeyID
 	err     error
 }
 
-func (s *sessions) make(want sts.Grant, parent iam.UserName) (sts.Session, error) {
+func (s *sessions) make(want iam.SessionSpec, parent iam.UserName) (iam.SessionKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return sts.Session{}, s.err
+		return iam.SessionKey{}, s.err
 	}
 	s.asked = append(s.asked, want)
-	return sts.Session{AccessKey: "LTKEY", Secret: "session secret", Token: "LT1.token", Expires: at.Add(want.Duration), Parent: parent}, nil
+	return iam.SessionKey{AccessKey: "LTKEY", Secret: "session secret", Token: "LT1.token", Expires: at.Add(max(want.Duration, time.Hour)), Parent: parent}, nil
 }
 
-func (s *sessions) AssumeRole(_ context.Context, caller iam.Principal, want sts.Grant) (sts.Session, error) {
+func (s *sessions) AssumeRole(_ context.Context, caller iam.Principal, want iam.SessionSpec) (iam.SessionKey, error) {
 	if caller.Kind != iam.User && caller.Kind != iam.Root {
-		return sts.Session{}, fault.New(fault.Denied, fault.Session, "")
+		return iam.SessionKey{}, fault.New(fault.Denied, fault.Session, "")
 	}
 	return s.make(want, caller.User)
 }
 
-func (s *sessions) AssumeSubject(_ context.Context, subject oidc.Identity, want sts.Grant, _ sts.Origin) (sts.Session, error) {
-	return s.make(want, iam.UserName(subject.Issuer+"="+subject.Subject))
+func (s *sessions) SubjectSession(_ context.Context, _ iam.Actor, login iam.Login, want iam.SessionSpec) (iam.SessionKey, error) {
+	return s.make(want, iam.UserName(login.Issuer+"="+login.Sub))
 }
 
-func (s *sessions) Renew(_ context.Context, token string, d time.Duration) (sts.Session, error) {
+func (s *sessions) Renew(_ context.Context, token string, d time.Duration) (iam.SessionKey, error) {
 	if token != "LT1.token" {
-		return sts.Session{}, fault.New(fault.Unauthenticated, fault.Session, "")
+		return iam.SessionKey{}, fault.New(fault.Unauthenticated, fault.Session, "")
 	}
-	return s.make(sts.Grant{Duration: max(d, time.Hour)}, "renewed")
+	return s.make(iam.SessionSpec{Duration: max(d, time.Hour)}, "renewed")
 }
 
-func (s *sessions) Revoke(_ context.Context, who iam.Principal, _ sts.Origin) error {
+func (s *sessions) Revoke(_ context.Context, _ iam.Actor, who iam.Principal) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revoked = append(s.revoked, who.AccessKey)
@@ -118,7 +117,6 @@ func (allowAll) Authorize(context.Context, iam.Principal, iam.Check, iam.Facts) 
 type server struct {
 	*httptest.Server
 	sessions *sessions
-	proxies  []netip.Prefix
 }
 
 func newServer(t *testing.T, config sts.Config) *server {
@@ -350,8 +348,8 @@ func TestGrants(t *testing.T) {
 	s.do(t, "POST", "/", "Action=AssumeRoleWithWebIdentity&WebIdentityToken=good.sts.x"+version, nil)
 	s.do(t, "POST", "/?Action=AssumeRoleWithWebIdentity&DurationSeconds=1200&WebIdentityToken=good.sts.x"+version, "", nil)
 	s.do(t, "GET", sts.Path+"?duration=6h", "", nil, "Authorization: good.larder.x")
-	want := []sts.Grant{
-		{Duration: time.Hour},
+	want := []iam.SessionSpec{
+		{},
 		{Duration: time.Hour, Renew: 6 * time.Hour},
 		{Duration: 20 * time.Minute, Renew: 6 * time.Hour},
 		{Duration: 6 * time.Hour, Renew: 6 * time.Hour},

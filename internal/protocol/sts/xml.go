@@ -78,7 +78,7 @@ var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 
 // assumedUser describes the session; a session's name is for the caller's own
 // logs and no part of who he is.
-func assumedUser(s Session, form url.Values) assumedRoleUser {
+func assumedUser(s iam.SessionKey, form url.Values) assumedRoleUser {
 	name := form.Get("RoleSessionName")
 	if !sessionName.MatchString(name) {
 		name = string(s.AccessKey)
@@ -89,7 +89,7 @@ func assumedUser(s Session, form url.Values) assumedRoleUser {
 	}
 }
 
-func wireCredentials(s Session) credentials {
+func wireCredentials(s iam.SessionKey) credentials {
 	return credentials{string(s.AccessKey), s.Secret.Reveal(), s.Token, s.Expires.UTC().Format(time.RFC3339)}
 }
 
