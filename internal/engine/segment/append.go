@@ -12,10 +12,15 @@ const groupBytes = 32 << 20
 
 // op is the records of one Append, which stay together.
 type op struct {
-	recs   []*Record
-	err    error
-	wake   chan bool // true: lead the next group with writer
+	recs []*Record
+	err  error
+	wake chan duty // the zero duty: it is done
+}
+
+// duty is a group to write, and the writer to write it with.
+type duty struct {
 	writer *writer
+	group  []*op
 }
 
 // Append writes records behind one another into one segment and returns when
@@ -28,19 +33,20 @@ func (s *Set) Append(recs ...*Record) error {
 		s.mu.Unlock()
 		return err
 	}
-	s.pending = append(s.pending, o)
-	w := s.takeIdle()
-	if w == nil {
-		o.wake = make(chan bool, 1)
+	d := duty{writer: s.takeIdle()}
+	if d.writer != nil {
+		d.group = []*op{o} // a writer is idle only while nobody waits
+	} else {
+		o.wake = make(chan duty, 1)
+		s.pending = append(s.pending, o)
 	}
 	s.mu.Unlock()
-	if w == nil {
-		if lead := <-o.wake; !lead {
+	if d.writer == nil {
+		if d = <-o.wake; d.writer == nil {
 			return o.err
 		}
-		w = o.writer
 	}
-	s.lead(w)
+	s.lead(o, d)
 	return o.err
 }
 
@@ -66,33 +72,30 @@ func (s *Set) takeIdle() *writer {
 	return nil
 }
 
-// lead writes one group with w for all that wait, then passes w on.
-func (s *Set) lead(w *writer) {
+// lead writes one group for all that are in it, then passes the writer on. o is
+// the leader's own.
+func (s *Set) lead(o *op, d duty) {
 	s.mu.Lock()
-	group := s.take()
-	failed := s.failed
+	err := s.failed
 	s.mu.Unlock()
-
-	err := failed
 	if err == nil {
-		err = w.commit(group)
+		err = d.writer.commit(d.group)
 	}
-	for _, o := range group {
-		o.err = err
-		if o.wake != nil && o.writer == nil {
-			o.wake <- false // the leader itself has no channel, or was woken before
+	for _, member := range d.group {
+		member.err = err
+		if member != o {
+			member.wake <- duty{}
 		}
 	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.pending) > 0 {
-		heir := s.pending[0]
-		heir.writer = w
-		heir.wake <- true
+		group := s.take()
+		group[0].wake <- duty{writer: d.writer, group: group}
 		return
 	}
-	s.idle = append(s.idle, w)
+	s.idle = append(s.idle, d.writer)
 	if s.closed && len(s.idle) == s.writers {
 		close(s.drained)
 	}
