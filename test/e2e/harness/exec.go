@@ -68,7 +68,7 @@ func (p *Program) File(name string, content []byte) string {
 // NewRootServer starts a server whose root user is RootUser.
 func NewRootServer(t testing.TB, o Options) *Server {
 	t.Helper()
-	o.Env = append(o.Env, "LARDER_ROOT_USER="+RootUser, "LARDER_ROOT_PASSWORD="+RootPassword)
+	o.Env = append(o.Env, "MINIO_ROOT_USER="+RootUser, "MINIO_ROOT_PASSWORD="+RootPassword)
 	return NewServer(t, o)
 }
 

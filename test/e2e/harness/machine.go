@@ -171,10 +171,13 @@ func output(t testing.TB, cmd *exec.Cmd) string {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%q: %v\n%s%s", cmd.Args, err, &stdout, &stderr)
+		t.Fatalf("%q: %v\n%s%s", cmd.Args, err, ending(stdout.Bytes()), ending(stderr.Bytes()))
 	}
 	return stdout.String()
 }
+
+// ending is the last of what a program wrote: plans and build logs are long.
+func ending(text []byte) []byte { return text[max(0, len(text)-3000):] }
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -66,7 +66,7 @@ func NewServer(t testing.TB, o Options) *Server {
 	}
 	s.args = append([]string{"serve", s.Dir, "--address", fmt.Sprintf(":%d", port), "--console-address", "127.0.0.1:0", "--log-json", "--reserve", "64MiB"}, o.Args...)
 	if o.CA != nil {
-		cert, key := o.CA.Issue(t, append([]string{ServerAddr, "127.0.0.1", "localhost"}, o.Names...)...)
+		cert, key := o.CA.Issue(t, append([]string{ServerAddr, "127.0.0.1", "localhost", Host}, o.Names...)...)
 		s.args = append(s.args, "--tls-cert", cert, "--tls-key", key)
 	}
 	t.Cleanup(func() {
@@ -106,6 +106,9 @@ func moduleRoot(t testing.TB) string {
 	t.Fatal("the tests run inside test/e2e")
 	return ""
 }
+
+// HostURL is URL with a name in place of the address, for clients that want one.
+func (s *Server) HostURL() string { return strings.Replace(s.URL(), ServerAddr, Host, 1) }
 
 // URL is where clients in the world reach the server.
 func (s *Server) URL() string {

@@ -23,6 +23,9 @@ import (
 // ServerAddr is the address at which machines reach what listens in the world.
 const ServerAddr = "10.77.0.1"
 
+// Host is a name that resolves in the world to the server.
+const Host = "minio.magicloud.lan"
+
 // inWorld marks a process that Main started inside the namespaces.
 const inWorld = "LARDER_E2E_WORLD"
 
@@ -60,7 +63,7 @@ func enter() error {
 // worldHosts are the names that resolve in the world itself.
 const worldHosts = `127.0.0.1 localhost
 ::1 localhost
-127.0.0.1 minio.magicloud.lan cache.test
+127.0.0.1 ` + Host + `
 `
 
 func furnish() error {
