@@ -60,6 +60,8 @@ type Finding struct {
 	Status Status `json:"status"`
 	Cause  string `json:"cause"`         // what was found, in one sentence
 	Fix    string `json:"fix,omitempty"` // what to do, for a Warning or a Failed
+
+	blind bool // what rests on it cannot be checked, although it did not fail
 }
 
 // Report is what Examine found, in the order of the checks.
@@ -158,7 +160,7 @@ func Examine(ctx context.Context, cfg Config) Report {
 		if finding.Cause == "" {
 			finding = c.run(p, ctx)
 		}
-		if finding.Status == Failed {
+		if finding.Status == Failed || finding.blind {
 			blocked[c.name] = c.name
 		}
 		finding.Check = c.name

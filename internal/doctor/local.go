@@ -51,8 +51,12 @@ func (p *patient) settings(context.Context) Finding {
 	}
 	p.config = config
 	switch {
-	case err != nil && strings.Contains(err.Error(), "no region"):
+	case errors.Is(err, sccache.ErrNoRegion):
 		return failed("SCCACHE_REGION is not set, and without a region sccache does not start", "set SCCACHE_REGION=auto")
+	case errors.Is(err, sccache.ErrNoDisk):
+		return failed("sccache does not start: "+err.Error(), "set SCCACHE_DIR to a folder for the disk cache")
+	case errors.Is(err, sccache.ErrNoBucket):
+		return failed("sccache does not start: "+err.Error(), "set SCCACHE_BUCKET to the name of the bucket")
 	case err != nil:
 		return failed("sccache does not start: "+err.Error(), "correct that setting")
 	case config.Bucket == "":
@@ -211,9 +215,9 @@ func (p *patient) address(context.Context) Finding {
 			p.untrap())
 	}
 	if proxy := p.cfg.Environ.Proxy(target); proxy != "" {
-		return warn(
-			"requests to "+target.Base.String()+" go through the proxy that "+proxy+" names; the checks below do not",
-			"unless that is meant, set NO_PROXY="+target.Host)
+		f := warn("requests to "+target.Base.String()+" go through the proxy that "+proxy+" names, behind which this doctor sees nothing", "set NO_PROXY="+target.Host)
+		f.blind = true
+		return f
 	}
 	return ok("requests go to " + target.Base.String())
 }

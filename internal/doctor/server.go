@@ -292,7 +292,7 @@ func (p *patient) latency(ctx context.Context) Finding {
 		return warn(text+fmt.Sprintf(", a write %s, for which each missed compile waits", round(p.wrote)), "see how busy the server's disk is")
 	}
 	if median > slowRead {
-		return warn(text+": each compile waits for one", "put a server nearer to this machine, or a disk level before it: SCCACHE_MULTILEVEL_CHAIN=disk,s3")
+		return warn(text+": each compile waits for one", "put a server nearer to this machine, or a disk level before it: SCCACHE_MULTILEVEL_CHAIN=disk,s3 and SCCACHE_DIR")
 	}
 	return ok(text)
 }

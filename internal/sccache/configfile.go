@@ -17,6 +17,7 @@ type fileConfig struct {
 	Path  string
 	Cache struct {
 		S3         *fileS3
+		Disk       map[string]any
 		Multilevel *struct{ Chain []string }
 	}
 }

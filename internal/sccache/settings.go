@@ -29,6 +29,13 @@ type Settings struct {
 	Chain     []string // levels of a multi-level cache, lower case; nil for a single cache
 }
 
+// What ReadSettings reports when something is not set that must be.
+var (
+	ErrNoRegion = errors.New("no region: neither SCCACHE_REGION nor AWS_REGION is set")
+	ErrNoDisk   = errors.New("the chain has a level disk, and SCCACHE_DIR is not set")
+	ErrNoBucket = errors.New("the chain has a level s3, and SCCACHE_BUCKET is not set")
+)
+
 // UsesS3 reports whether sccache keeps its cache in S3, alone or as one level.
 func (s Settings) UsesS3() bool {
 	return s.Bucket != "" && (s.Chain == nil || slices.Contains(s.Chain, "s3"))
@@ -53,10 +60,27 @@ func ReadSettings(env Environ, v Version, goos string) (Settings, error) {
 	if s.Chain == nil && v.AtLeast(15) {
 		s.Chain = file.chain()
 	}
+	if err := s.checkChain(env, file); err != nil {
+		return s, err
+	}
 	if s.Bucket == "" {
 		return s, nil
 	}
 	return s, s.fromAWS(env, v)
+}
+
+// checkChain refuses a level that is not configured, as far as it can be seen
+// here. The disk, too, has to be: that it has a default is not enough.
+func (s Settings) checkChain(env Environ, file fileConfig) error {
+	disk, _ := env.first("SCCACHE_CACHE_SIZE", "SCCACHE_DIRECT", "SCCACHE_LOCAL_RW_MODE")
+	_, dir := env["SCCACHE_DIR"]
+	if slices.Contains(s.Chain, "disk") && disk == "" && !dir && file.Cache.Disk == nil {
+		return ErrNoDisk
+	}
+	if slices.Contains(s.Chain, "s3") && s.Bucket == "" {
+		return ErrNoBucket
+	}
+	return nil
 }
 
 // readEnviron reports whether env configures S3: only SCCACHE_BUCKET does, and
@@ -130,7 +154,7 @@ func (s *Settings) fromAWS(env Environ, v Version) error {
 		}
 	}
 	if s.Region == "" {
-		return errors.New("no region: neither SCCACHE_REGION nor AWS_REGION is set")
+		return ErrNoRegion
 	}
 	return nil
 }

@@ -1,0 +1,95 @@
+// Package doctor_test holds larder doctor against real sccache: what the doctor
+// says that sccache does, and what the daemon of each release then does.
+package doctor_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/larder-cache/larder/test/e2e/harness"
+	"github.com/larder-cache/larder/test/e2e/tools"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// versions are the sccache programs; the short form has the one that needs no
+// building.
+func versions() []string {
+	if testing.Short() {
+		return []string{tools.Sccache016}
+	}
+	return []string{tools.Sccache016, tools.Sccache019}
+}
+
+// patient is a machine with one sccache.
+type patient struct {
+	*harness.Machine
+	program string
+	t       *testing.T
+}
+
+func newPatient(t *testing.T, version string, names ...string) *patient {
+	t.Helper()
+	program, err := tools.Path(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &patient{Machine: harness.NewMachine(t, version, names...), program: program, t: t}
+}
+
+// starts reports whether a daemon starts with env, and ends it.
+func (p *patient) starts(env map[string]string) (started bool, output string) {
+	p.t.Helper()
+	out, err := p.Command(p.t, harness.Home, env, p.program, "--start-server").CombinedOutput()
+	_ = p.Command(p.t, harness.Home, env, p.program, "--stop-server").Run()
+	return err == nil, string(out)
+}
+
+// report is what larder doctor --json prints.
+type report struct {
+	Version string
+	Address string
+	Checks  []struct{ Check, Status, Cause, Fix string }
+}
+
+func (r report) find(check string) (status, cause, fix string) {
+	for _, c := range r.Checks {
+		if c.Check == check {
+			return c.Status, c.Cause, c.Fix
+		}
+	}
+	return "", "", ""
+}
+
+// local reports whether sccache would use its local disk, without an error.
+func (r report) local() bool {
+	_, cause, _ := r.find("settings")
+	return strings.Contains(cause, "uses its local disk") || strings.Contains(cause, "S3 is none of them")
+}
+
+// firstBad is the first check that is neither ok nor skipped.
+func (r report) firstBad() (check, text string) {
+	for _, c := range r.Checks {
+		if c.Status == "failed" {
+			return c.Check, c.Cause + " → " + c.Fix
+		}
+	}
+	return "", ""
+}
+
+// examine runs larder doctor on the machine.
+func (p *patient) examine(env map[string]string) (report, bool) {
+	p.t.Helper()
+	out, err := p.Command(p.t, harness.Home, env, harness.Binary(p.t), "doctor", "--json", "--sccache", p.program).Output()
+	var r report
+	if jsonErr := json.Unmarshal(out, &r); jsonErr != nil {
+		p.t.Fatalf("larder doctor: %v, %v: %s", err, jsonErr, out)
+	}
+	for _, v := range []string{env["AWS_SECRET_ACCESS_KEY"], env["AWS_SESSION_TOKEN"]} {
+		if v != "" && strings.Contains(string(out), v) {
+			p.t.Errorf("the report holds a secret: %s", out)
+		}
+	}
+	return r, err == nil
+}
