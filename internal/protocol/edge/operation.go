@@ -136,6 +136,8 @@ type Call struct {
 	// Lookup is set by the handler.
 	Lookup Lookup
 
+	lateCode string
+	lateErr  error
 	trailer  func(name string) string
 	pipeline *Pipeline
 	facts    iam.Facts
@@ -152,6 +154,10 @@ func (c *Call) Trailer(name string) string {
 	}
 	return c.trailer(name)
 }
+
+// Fail records, for the Event, an error that the handler has put into an answer
+// whose status was sent before it was known.
+func (c *Call) Fail(code string, err error) { c.lateCode, c.lateErr = code, err }
 
 // Authorize asks whether the caller may do one more thing, for resources that
 // are named in the body. The error is fault.Denied, or

@@ -218,6 +218,9 @@ func (p *Pipeline) observe(ctx context.Context, x *exchange) {
 		Principal: x.call.Credential.Principal, RemoteAddr: x.req.SourceIP,
 		UserAgent: x.req.Header.Get("User-Agent"), TLS: x.req.TLS, Lookup: x.call.Lookup,
 	}
+	if event.Err == nil && x.call.lateErr != nil {
+		event.Code, event.Err = x.call.lateCode, x.call.lateErr
+	}
 	switch {
 	case x.w.status == 0 && ctx.Err() != nil:
 		event.Status = statusClientGone

@@ -19,56 +19,66 @@ type Code string
 
 // The codes that are used here.
 const (
-	AccessDenied                  Code = "AccessDenied"
-	BadDigest                     Code = "BadDigest"
-	AccessControlListNotSupported Code = "AccessControlListNotSupported"
-	BadRequest                    Code = "BadRequest"
-	BucketAlreadyOwnedByYou       Code = "BucketAlreadyOwnedByYou"
-	BucketNotEmpty                Code = "BucketNotEmpty"
-	ConditionalRequestConflict    Code = "ConditionalRequestConflict"
-	EntityTooLarge                Code = "EntityTooLarge"
-	EntityTooSmall                Code = "EntityTooSmall"
-	ExpiredToken                  Code = "ExpiredToken"
-	IncompleteBody                Code = "IncompleteBody"
-	InternalError                 Code = "InternalError"
-	InvalidAccessKeyID            Code = "InvalidAccessKeyId"
-	InvalidArgument               Code = "InvalidArgument"
-	InvalidBucketName             Code = "InvalidBucketName"
-	InvalidDigest                 Code = "InvalidDigest"
-	InvalidLocationConstraint     Code = "InvalidLocationConstraint"
-	InvalidPart                   Code = "InvalidPart"
-	InvalidPartNumber             Code = "InvalidPartNumber"
-	InvalidPartOrder              Code = "InvalidPartOrder"
-	InvalidPolicyDocument         Code = "InvalidPolicyDocument"
-	InvalidRange                  Code = "InvalidRange"
-	InvalidRequest                Code = "InvalidRequest"
-	InvalidStorageClass           Code = "InvalidStorageClass"
-	InvalidTag                    Code = "InvalidTag"
-	InvalidToken                  Code = "InvalidToken"
-	InvalidURI                    Code = "InvalidURI"
-	KeyTooLong                    Code = "KeyTooLongError"
-	MalformedPOSTRequest          Code = "MalformedPOSTRequest"
-	MalformedPolicy               Code = "MalformedPolicy"
-	MalformedXML                  Code = "MalformedXML"
-	MaxMessageLengthExceeded      Code = "MaxMessageLengthExceeded"
-	MetadataTooLarge              Code = "MetadataTooLarge"
-	MethodNotAllowed              Code = "MethodNotAllowed"
-	MissingContentLength          Code = "MissingContentLength"
-	NoSuchBucket                  Code = "NoSuchBucket"
-	NoSuchBucketPolicy            Code = "NoSuchBucketPolicy"
-	NoSuchKey                     Code = "NoSuchKey"
-	NoSuchTagSet                  Code = "NoSuchTagSet"
-	NoSuchUpload                  Code = "NoSuchUpload"
-	NoSuchVersion                 Code = "NoSuchVersion"
-	NotImplemented                Code = "NotImplemented"
-	NotModified                   Code = "NotModified"
-	OperationAborted              Code = "OperationAborted"
-	PreconditionFailed            Code = "PreconditionFailed"
-	QuotaExceeded                 Code = "XMinioAdminBucketQuotaExceeded"
-	RequestTimeout                Code = "RequestTimeout"
-	ServiceUnavailable            Code = "ServiceUnavailable"
-	SlowDown                      Code = "SlowDown"
-	StorageFull                   Code = "XMinioStorageFull"
+	AccessDenied                              Code = "AccessDenied"
+	BadDigest                                 Code = "BadDigest"
+	AccessControlListNotSupported             Code = "AccessControlListNotSupported"
+	BadRequest                                Code = "BadRequest"
+	BucketAlreadyOwnedByYou                   Code = "BucketAlreadyOwnedByYou"
+	BucketNotEmpty                            Code = "BucketNotEmpty"
+	ConditionalRequestConflict                Code = "ConditionalRequestConflict"
+	EntityTooLarge                            Code = "EntityTooLarge"
+	EntityTooSmall                            Code = "EntityTooSmall"
+	ExpiredToken                              Code = "ExpiredToken"
+	IncompleteBody                            Code = "IncompleteBody"
+	InternalError                             Code = "InternalError"
+	InvalidAccessKeyID                        Code = "InvalidAccessKeyId"
+	InvalidArgument                           Code = "InvalidArgument"
+	InvalidBucketName                         Code = "InvalidBucketName"
+	InvalidDigest                             Code = "InvalidDigest"
+	InvalidLocationConstraint                 Code = "InvalidLocationConstraint"
+	InvalidPart                               Code = "InvalidPart"
+	InvalidPartNumber                         Code = "InvalidPartNumber"
+	InvalidPartOrder                          Code = "InvalidPartOrder"
+	InvalidPolicyDocument                     Code = "InvalidPolicyDocument"
+	InvalidRange                              Code = "InvalidRange"
+	InvalidRequest                            Code = "InvalidRequest"
+	InvalidStorageClass                       Code = "InvalidStorageClass"
+	InvalidTag                                Code = "InvalidTag"
+	InvalidToken                              Code = "InvalidToken"
+	InvalidURI                                Code = "InvalidURI"
+	KeyTooLong                                Code = "KeyTooLongError"
+	MalformedPOSTRequest                      Code = "MalformedPOSTRequest"
+	MalformedPolicy                           Code = "MalformedPolicy"
+	MalformedXML                              Code = "MalformedXML"
+	MaxMessageLengthExceeded                  Code = "MaxMessageLengthExceeded"
+	MaxPostPreDataLengthExceeded              Code = "MaxPostPreDataLengthExceededError"
+	MetadataTooLarge                          Code = "MetadataTooLarge"
+	MethodNotAllowed                          Code = "MethodNotAllowed"
+	MissingContentLength                      Code = "MissingContentLength"
+	NoSuchBucket                              Code = "NoSuchBucket"
+	NoSuchCORSConfiguration                   Code = "NoSuchCORSConfiguration"
+	NoSuchLifecycleConfiguration              Code = "NoSuchLifecycleConfiguration"
+	NoSuchObjectLockConfiguration             Code = "NoSuchObjectLockConfiguration"
+	NoSuchPublicAccessBlockConfiguration      Code = "NoSuchPublicAccessBlockConfiguration"
+	NoSuchWebsiteConfiguration                Code = "NoSuchWebsiteConfiguration"
+	ObjectLockConfigurationNotFound           Code = "ObjectLockConfigurationNotFoundError"
+	OwnershipControlsNotFound                 Code = "OwnershipControlsNotFoundError"
+	ReplicationConfigurationNotFound          Code = "ReplicationConfigurationNotFoundError"
+	ServerSideEncryptionConfigurationNotFound Code = "ServerSideEncryptionConfigurationNotFoundError"
+	NoSuchBucketPolicy                        Code = "NoSuchBucketPolicy"
+	NoSuchKey                                 Code = "NoSuchKey"
+	NoSuchTagSet                              Code = "NoSuchTagSet"
+	NoSuchUpload                              Code = "NoSuchUpload"
+	NoSuchVersion                             Code = "NoSuchVersion"
+	NotImplemented                            Code = "NotImplemented"
+	NotModified                               Code = "NotModified"
+	OperationAborted                          Code = "OperationAborted"
+	PreconditionFailed                        Code = "PreconditionFailed"
+	QuotaExceeded                             Code = "XMinioAdminBucketQuotaExceeded"
+	RequestTimeout                            Code = "RequestTimeout"
+	ServiceUnavailable                        Code = "ServiceUnavailable"
+	SlowDown                                  Code = "SlowDown"
+	StorageFull                               Code = "XMinioStorageFull"
 )
 
 // Error is a fault of this protocol: of syntax, or one that has no noun in the
@@ -107,56 +117,66 @@ var described = map[Code]struct {
 	status  int
 	message string
 }{
-	AccessDenied:                  {403, "Access Denied"},
-	BadDigest:                     {400, "The Content-MD5 or checksum value that you specified did not match what the server received."},
-	AccessControlListNotSupported: {400, "The bucket does not allow ACLs: private is what every object is, and bucket policies grant the rest."},
-	BadRequest:                    {400, "Bad Request"},
-	BucketAlreadyOwnedByYou:       {409, "Your previous request to create the named bucket succeeded and you already own it."},
-	BucketNotEmpty:                {409, "The bucket you tried to delete is not empty"},
-	ConditionalRequestConflict:    {409, "A conflicting operation occurred during the conditional request. Try again."},
-	EntityTooLarge:                {400, "Your proposed upload exceeds the maximum allowed size"},
-	EntityTooSmall:                {400, "Your proposed upload is smaller than the minimum allowed size"},
-	ExpiredToken:                  {400, "The provided token has expired."},
-	IncompleteBody:                {400, "You did not provide the number of bytes specified by the Content-Length HTTP header"},
-	InternalError:                 {500, "We encountered an internal error. Please try again."},
-	InvalidAccessKeyID:            {403, "The AWS Access Key Id you provided does not exist in our records."},
-	InvalidArgument:               {400, "Invalid Argument"},
-	InvalidBucketName:             {400, "The specified bucket is not valid."},
-	InvalidDigest:                 {400, "The Content-MD5 or checksum value that you specified is not valid."},
-	InvalidLocationConstraint:     {400, "The specified location-constraint is not valid"},
-	InvalidPart:                   {400, "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."},
-	InvalidPartNumber:             {416, "The requested partnumber is not satisfiable"},
-	InvalidPartOrder:              {400, "The list of parts was not in ascending order. Parts must be ordered by part number."},
-	InvalidPolicyDocument:         {400, "The content of the form does not meet the conditions specified in the policy document."},
-	InvalidRange:                  {416, "The requested range is not satisfiable"},
-	InvalidRequest:                {400, "Invalid Request"},
-	InvalidStorageClass:           {400, "The storage class you specified is not valid: STANDARD and REDUCED_REDUNDANCY are."},
-	InvalidTag:                    {400, "The tag provided was not a valid tag."},
-	InvalidToken:                  {400, "The provided token is malformed or otherwise not valid."},
-	InvalidURI:                    {400, "Could not parse the specified URI."},
-	KeyTooLong:                    {400, "Your key is too long"},
-	MalformedPOSTRequest:          {400, "The body of your POST request is not well-formed multipart/form-data."},
-	MalformedPolicy:               {400, "Policies must be valid JSON and follow the policy grammar"},
-	MalformedXML:                  {400, "The XML you provided was not well-formed or did not validate against our published schema"},
-	MaxMessageLengthExceeded:      {400, "Your request was too big."},
-	MetadataTooLarge:              {400, "Your metadata headers exceed the maximum allowed metadata size"},
-	MethodNotAllowed:              {405, "The specified method is not allowed against this resource."},
-	MissingContentLength:          {411, "You must provide the Content-Length HTTP header."},
-	NoSuchBucket:                  {404, "The specified bucket does not exist"},
-	NoSuchBucketPolicy:            {404, "The bucket policy does not exist"},
-	NoSuchKey:                     {404, "The specified key does not exist."},
-	NoSuchTagSet:                  {404, "The TagSet does not exist"},
-	NoSuchUpload:                  {404, "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."},
-	NoSuchVersion:                 {404, "The specified version does not exist."},
-	NotImplemented:                {501, "A header or query you provided implies functionality that is not offered by this server."},
-	NotModified:                   {304, ""},
-	OperationAborted:              {409, "A conflicting conditional operation is currently in progress against this resource. Try again."},
-	PreconditionFailed:            {412, "At least one of the pre-conditions you specified did not hold"},
-	QuotaExceeded:                 {400, "Bucket quota exceeded"},
-	RequestTimeout:                {400, "Your socket connection to the server was not read from or written to within the timeout period."},
-	ServiceUnavailable:            {503, "Service is unable to handle request. Please try again."},
-	SlowDown:                      {503, "Please reduce your request rate."},
-	StorageFull:                   {507, "Storage backend has reached its minimum free drive threshold. Please delete a few objects to proceed."},
+	AccessDenied:                              {403, "Access Denied"},
+	BadDigest:                                 {400, "The Content-MD5 or checksum value that you specified did not match what the server received."},
+	AccessControlListNotSupported:             {400, "The bucket does not allow ACLs: private is what every object is, and bucket policies grant the rest."},
+	BadRequest:                                {400, "Bad Request"},
+	BucketAlreadyOwnedByYou:                   {409, "Your previous request to create the named bucket succeeded and you already own it."},
+	BucketNotEmpty:                            {409, "The bucket you tried to delete is not empty"},
+	ConditionalRequestConflict:                {409, "A conflicting operation occurred during the conditional request. Try again."},
+	EntityTooLarge:                            {400, "Your proposed upload exceeds the maximum allowed size"},
+	EntityTooSmall:                            {400, "Your proposed upload is smaller than the minimum allowed size"},
+	ExpiredToken:                              {400, "The provided token has expired."},
+	IncompleteBody:                            {400, "You did not provide the number of bytes specified by the Content-Length HTTP header"},
+	InternalError:                             {500, "We encountered an internal error. Please try again."},
+	InvalidAccessKeyID:                        {403, "The AWS Access Key Id you provided does not exist in our records."},
+	InvalidArgument:                           {400, "Invalid Argument"},
+	InvalidBucketName:                         {400, "The specified bucket is not valid."},
+	InvalidDigest:                             {400, "The Content-MD5 or checksum value that you specified is not valid."},
+	InvalidLocationConstraint:                 {400, "The specified location-constraint is not valid"},
+	InvalidPart:                               {400, "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."},
+	InvalidPartNumber:                         {416, "The requested partnumber is not satisfiable"},
+	InvalidPartOrder:                          {400, "The list of parts was not in ascending order. Parts must be ordered by part number."},
+	InvalidPolicyDocument:                     {400, "The content of the form does not meet the conditions specified in the policy document."},
+	InvalidRange:                              {416, "The requested range is not satisfiable"},
+	InvalidRequest:                            {400, "Invalid Request"},
+	InvalidStorageClass:                       {400, "The storage class you specified is not valid: STANDARD and REDUCED_REDUNDANCY are."},
+	InvalidTag:                                {400, "The tag provided was not a valid tag."},
+	InvalidToken:                              {400, "The provided token is malformed or otherwise not valid."},
+	InvalidURI:                                {400, "Could not parse the specified URI."},
+	KeyTooLong:                                {400, "Your key is too long"},
+	MalformedPOSTRequest:                      {400, "The body of your POST request is not well-formed multipart/form-data."},
+	MalformedPolicy:                           {400, "Policies must be valid JSON and follow the policy grammar"},
+	MalformedXML:                              {400, "The XML you provided was not well-formed or did not validate against our published schema"},
+	MaxMessageLengthExceeded:                  {400, "Your request was too big."},
+	MaxPostPreDataLengthExceeded:              {400, "Your POST request fields preceding the upload file were too large."},
+	MetadataTooLarge:                          {400, "Your metadata headers exceed the maximum allowed metadata size"},
+	MethodNotAllowed:                          {405, "The specified method is not allowed against this resource."},
+	MissingContentLength:                      {411, "You must provide the Content-Length HTTP header."},
+	NoSuchBucket:                              {404, "The specified bucket does not exist"},
+	NoSuchCORSConfiguration:                   {404, "The CORS configuration does not exist"},
+	NoSuchLifecycleConfiguration:              {404, "The lifecycle configuration does not exist"},
+	NoSuchObjectLockConfiguration:             {404, "The specified object does not have a ObjectLock configuration"},
+	NoSuchPublicAccessBlockConfiguration:      {404, "The public access block configuration was not found"},
+	NoSuchWebsiteConfiguration:                {404, "The specified bucket does not have a website configuration"},
+	ObjectLockConfigurationNotFound:           {404, "Object Lock configuration does not exist for this bucket"},
+	OwnershipControlsNotFound:                 {404, "The bucket ownership controls were not found"},
+	ReplicationConfigurationNotFound:          {404, "The replication configuration was not found"},
+	ServerSideEncryptionConfigurationNotFound: {404, "The server side encryption configuration was not found"},
+	NoSuchBucketPolicy:                        {404, "The bucket policy does not exist"},
+	NoSuchKey:                                 {404, "The specified key does not exist."},
+	NoSuchTagSet:                              {404, "The TagSet does not exist"},
+	NoSuchUpload:                              {404, "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."},
+	NoSuchVersion:                             {404, "The specified version does not exist."},
+	NotImplemented:                            {501, "A header or query you provided implies functionality that is not offered by this server."},
+	NotModified:                               {304, ""},
+	OperationAborted:                          {409, "A conflicting conditional operation is currently in progress against this resource. Try again."},
+	PreconditionFailed:                        {412, "At least one of the pre-conditions you specified did not hold"},
+	QuotaExceeded:                             {400, "Bucket quota exceeded"},
+	RequestTimeout:                            {400, "Your socket connection to the server was not read from or written to within the timeout period."},
+	ServiceUnavailable:                        {503, "Service is unable to handle request. Please try again."},
+	SlowDown:                                  {503, "Please reduce your request rate."},
+	StorageFull:                               {507, "Storage backend has reached its minimum free drive threshold. Please delete a few objects to proceed."},
 }
 
 // subject is what a fault is, for the table.
@@ -310,15 +330,15 @@ func (p *Protocol) WriteError(w *edge.Writer, failure edge.Failure) string {
 	}
 	doc := p.errorDocument(failure.Request, failure.Operation, a)
 	h["Content-Type"] = xmlType
-	h["Content-Length"] = []string{strconv.Itoa(len(doc))}
+	h["Content-Length"] = []string{strconv.Itoa(len(doc.b))}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(doc) // the client is gone: nobody is left to tell
+	_, _ = w.Write(doc.b) // the client is gone: nobody is left to tell
 	return string(a.code)
 }
 
 // errorDocument is the XML of an error. Texts may come from the client as they
 // are.
-func (p *Protocol) errorDocument(req *edge.Request, operation *edge.Operation, a answer) []byte {
+func (p *Protocol) errorDocument(req *edge.Request, operation *edge.Operation, a answer) *document {
 	doc := newDocument(512)
 	text := func(name, value string) { doc.text(name, strings.ToValidUTF8(value, "\uFFFD")) }
 	doc.open("Error")
@@ -340,7 +360,7 @@ func (p *Protocol) errorDocument(req *edge.Request, operation *edge.Operation, a
 	text("RequestId", req.ID)
 	text("HostId", hostID)
 	doc.close("Error")
-	return doc.b
+	return doc
 }
 
 // hostID is what Amazon names the machine with; clients print it.

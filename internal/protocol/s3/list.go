@@ -165,7 +165,7 @@ func (op *listObjects) entry(doc *document, info *object.Info) {
 
 // object writes the elements that all listings of objects have in common.
 func (d *document) object(info *object.Info) {
-	d.etag("ETag", info.Digest.ETag)
+	d.etag(info.Digest.ETag)
 	if sum := &info.Digest.Checksum; sum.Algorithm != object.NoChecksum {
 		d.text("ChecksumAlgorithm", algorithms[sum.Algorithm].name)
 		d.text("ChecksumType", checksumType(sum.Composite))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/object"
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
@@ -31,6 +32,10 @@ type Config struct {
 	// Owner is the account id that x-amz-expected-bucket-owner must name. ""
 	// means 000000000000.
 	Owner string
+
+	// KnownUser reports whether a user exists whom a bucket policy names. nil
+	// believes every name.
+	KnownUser func(iam.UserName) bool
 
 	// Form authenticates browser form uploads. nil answers them NotImplemented.
 	Form FormVerifier

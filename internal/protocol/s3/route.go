@@ -40,7 +40,7 @@ var subresources = map[string]bool{
 	"versioning": true, "versions": true, "website": true,
 }
 
-// routes is every operation that is offered, in the order of S3's reference.
+// routes is every operation that is offered.
 var routes = map[route]parser{
 	{service, http.MethodGet, ""}: parseListBuckets,
 
@@ -49,11 +49,55 @@ var routes = map[route]parser{
 	{bucket, http.MethodDelete, ""}:      parseDeleteBucket,
 	{bucket, http.MethodGet, "location"}: parseGetBucketLocation,
 	{bucket, http.MethodGet, ""}:         parseListObjects,
+	{bucket, http.MethodGet, "versions"}: parseListVersions,
+	{bucket, http.MethodGet, "uploads"}:  parseListUploads,
+	{bucket, http.MethodPost, "delete"}:  parseDeleteObjects,
+	{bucket, http.MethodPost, ""}:        parsePostObject,
 
-	{key, http.MethodGet, ""}:    parseGetObject,
-	{key, http.MethodHead, ""}:   parseHeadObject,
-	{key, http.MethodPut, ""}:    parsePutObject,
-	{key, http.MethodDelete, ""}: parseDeleteObject,
+	{bucket, http.MethodGet, "policy"}:       parseGetPolicy,
+	{bucket, http.MethodPut, "policy"}:       parsePutPolicy,
+	{bucket, http.MethodDelete, "policy"}:    parseDeletePolicy,
+	{bucket, http.MethodGet, "policyStatus"}: parseGetPolicyStatus,
+	{bucket, http.MethodGet, "tagging"}:      parseGetTagging,
+	{bucket, http.MethodPut, "tagging"}:      parsePutTagging,
+	{bucket, http.MethodDelete, "tagging"}:   parseDeleteTagging,
+	{bucket, http.MethodPut, "acl"}:          parsePutACL,
+
+	{key, http.MethodGet, ""}:           parseGetObject,
+	{key, http.MethodHead, ""}:          parseHeadObject,
+	{key, http.MethodPut, ""}:           parsePutObject, // and CopyObject
+	{key, http.MethodDelete, ""}:        parseDeleteObject,
+	{key, http.MethodGet, "attributes"}: parseGetAttributes,
+	{key, http.MethodGet, "tagging"}:    parseGetTagging,
+	{key, http.MethodPut, "tagging"}:    parsePutTagging,
+	{key, http.MethodDelete, "tagging"}: parseDeleteTagging,
+	{key, http.MethodPut, "acl"}:        parsePutACL,
+
+	{key, http.MethodPost, "uploads"}:    parseCreateUpload,
+	{key, http.MethodPut, "uploadId"}:    parseUploadPart, // and UploadPartCopy
+	{key, http.MethodPost, "uploadId"}:   parseCompleteUpload,
+	{key, http.MethodDelete, "uploadId"}: parseAbortUpload,
+	{key, http.MethodGet, "uploadId"}:    parseListParts,
+
+	// What clients merely ask about. Where the policy engine knows no action of
+	// its own, the right to read the bucket's policy counts.
+	{bucket, http.MethodGet, "acl"}:               private("s3.GetBucketAcl", "s3:GetBucketPolicy"),
+	{key, http.MethodGet, "acl"}:                  private("s3.GetObjectAcl", "s3:GetObject"),
+	{bucket, http.MethodGet, "versioning"}:        fixed("s3.GetBucketVersioning", "s3:GetBucketVersioning", "VersioningConfiguration", ""),
+	{bucket, http.MethodGet, "notification"}:      fixed("s3.GetBucketNotificationConfiguration", "s3:GetBucketNotification", "NotificationConfiguration", ""),
+	{bucket, http.MethodGet, "logging"}:           fixed("s3.GetBucketLogging", "s3:GetBucketPolicy", "BucketLoggingStatus", ""),
+	{bucket, http.MethodGet, "accelerate"}:        fixed("s3.GetBucketAccelerateConfiguration", "s3:GetBucketPolicy", "AccelerateConfiguration", ""),
+	{bucket, http.MethodGet, "requestPayment"}:    fixed("s3.GetBucketRequestPayment", "s3:GetBucketPolicy", "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"),
+	{bucket, http.MethodGet, "lifecycle"}:         unset("s3.GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", NoSuchLifecycleConfiguration),
+	{bucket, http.MethodGet, "cors"}:              unset("s3.GetBucketCors", "s3:GetBucketCors", NoSuchCORSConfiguration),
+	{bucket, http.MethodGet, "encryption"}:        unset("s3.GetBucketEncryption", "s3:GetEncryptionConfiguration", ServerSideEncryptionConfigurationNotFound),
+	{bucket, http.MethodGet, "publicAccessBlock"}: unset("s3.GetPublicAccessBlock", "s3:GetBucketPolicy", NoSuchPublicAccessBlockConfiguration),
+	{bucket, http.MethodGet, "ownershipControls"}: unset("s3.GetBucketOwnershipControls", "s3:GetBucketPolicy", OwnershipControlsNotFound),
+	{bucket, http.MethodGet, "object-lock"}:       unset("s3.GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration", ObjectLockConfigurationNotFound),
+	{bucket, http.MethodGet, "replication"}:       unset("s3.GetBucketReplication", "s3:GetReplicationConfiguration", ReplicationConfigurationNotFound),
+	{bucket, http.MethodGet, "website"}:           unset("s3.GetBucketWebsite", "s3:GetBucketPolicy", NoSuchWebsiteConfiguration),
+	{key, http.MethodGet, "retention"}:            unset("s3.GetObjectRetention", "s3:GetObjectRetention", NoSuchObjectLockConfiguration),
+	{key, http.MethodGet, "legal-hold"}:           unset("s3.GetObjectLegalHold", "s3:GetObjectLegalHold", NoSuchObjectLockConfiguration),
 }
 
 // Route finds the operation of a request and parses its inputs.

@@ -21,6 +21,8 @@ type document struct {
 	foreign bool
 }
 
+const declaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
+
 const namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 var xmlType = []string{"application/xml"}
@@ -29,7 +31,7 @@ var xmlType = []string{"application/xml"}
 // size bytes.
 func newDocument(size int) *document {
 	d := &document{b: make([]byte, 0, size)}
-	d.b = append(d.b, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"...)
+	d.b = append(d.b, declaration...)
 	return d
 }
 
@@ -80,7 +82,8 @@ func (d *document) time(name string, t time.Time) {
 }
 
 // etag writes an entity tag with its quotes.
-func (d *document) etag(name string, tag object.ETag) {
+func (d *document) etag(tag object.ETag) {
+	const name = "ETag"
 	d.open(name)
 	d.b = append(d.b, "&#34;"...)
 	d.escape(string(tag))
@@ -175,11 +178,13 @@ func inXML(r rune) bool {
 func plain(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return !inXML(r) }) < 0 }
 
 // send answers 200 with the document.
-func (d *document) send(w *edge.Writer) error {
+func (d *document) send(w *edge.Writer) error { return d.sendStatus(w, http.StatusOK) }
+
+func (d *document) sendStatus(w *edge.Writer, status int) error {
 	h := w.Header()
 	h["Content-Type"] = xmlType
 	h["Content-Length"] = []string{strconv.Itoa(len(d.b))}
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 	_, err := w.Write(d.b)
 	return err
 }

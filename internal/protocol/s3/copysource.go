@@ -1,0 +1,72 @@
+package s3
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/iam"
+	"github.com/larder-cache/larder/internal/object"
+)
+
+// copySource is what x-amz-copy-source names.
+type copySource struct {
+	bucket  object.BucketName
+	key     object.Key
+	version bool // the version "null" was named
+	cond    object.Precondition
+}
+
+// copySource parses the headers that name the source of a copy.
+func (r *request) copySource() (copySource, error) {
+	source, err := parseCopySource(r.header("X-Amz-Copy-Source"))
+	if err != nil {
+		return source, err
+	}
+	source.cond = r.readCondition("X-Amz-Copy-Source-")
+	return source, nil
+}
+
+// parseCopySource parses "bucket/key", "/bucket/key" and both with
+// "?versionId=null". The version is split off before the path is decoded, once,
+// so that an encoded "?" belongs to the key and to nothing else.
+func parseCopySource(text string) (source copySource, err error) {
+	path, query, hasQuery := strings.Cut(text, "?")
+	bad := &Error{Code: InvalidArgument, Message: "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"}
+	if path, err = url.PathUnescape(path); err != nil {
+		return source, bad
+	}
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if bucket == "" || key == "" {
+		return source, bad
+	}
+	if source.bucket, err = object.ParseBucketName(bucket); err != nil {
+		return source, err
+	}
+	if source.key, err = object.ParseKey(key); err != nil || !hasQuery {
+		return source, err
+	}
+	switch version, ok := strings.CutPrefix(query, "versionId="); {
+	case !ok:
+		return source, bad
+	case version != "null":
+		return source, &Error{Code: NoSuchVersion}
+	}
+	source.version = true
+	return source, nil
+}
+
+// check is the right that reading the source needs.
+func (s *copySource) check() iam.Check {
+	return iam.Check{Action: readAction(s.version), Resource: iam.Resource{Bucket: string(s.bucket), Key: string(s.key)}}
+}
+
+// refused turns what the condition of a read says into what it means for a copy,
+// which is not made: NotModified is a condition that does not hold.
+func refused(err error) error {
+	if errors.Is(err, fault.NotModified) {
+		return fault.Wrap(fault.Precondition, fault.Object, "If-None-Match or If-Modified-Since of the source", err)
+	}
+	return err
+}
