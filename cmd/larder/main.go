@@ -78,6 +78,7 @@ drops in where MinIO stood, and knows that it is a cache.`,
 	)
 	root.AddCommand(
 		envCommand(),
+		loginCommand(),
 		doctorCommand(),
 		benchCommand(),
 		versionCommand(),
