@@ -98,3 +98,23 @@ func successor(prefix []byte) []byte {
 	}
 	return nil
 }
+
+// UploadsOf returns what the uploads of a bucket have in common.
+func UploadsOf(incarnation uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{UploadKey}, incarnation)
+}
+
+// ParseUpload returns the object's key and the upload of an Upload key.
+func ParseUpload(k []byte) (key []byte, id UploadID, ok bool) {
+	_, key, id, ok = parseUpload(k)
+	return key, id, ok
+}
+
+// PartsOf returns what the parts of an upload have in common.
+func PartsOf(id UploadID) []byte { return append([]byte{PartKey}, id[:]...) }
+
+// PartNumber returns the number in a Part key.
+func PartNumber(k []byte) int {
+	_, number, _ := parsePart(k)
+	return number
+}

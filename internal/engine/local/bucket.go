@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -115,8 +114,7 @@ func (b *bucket) reserve(key object.Key, old, next int64) (settle func(done bool
 	defer b.mu.Unlock()
 	delta := next - old
 	quota := b.info.Config.Quota
-	exempt := b.info.Config.Cache && (key == ".sccache_check" || strings.HasSuffix(string(key), "/.sccache_check"))
-	if delta > 0 && quota > 0 && b.used+delta > quota && !exempt {
+	if delta > 0 && quota > 0 && b.used+delta > quota && !b.info.Config.QuotaExempt(key) {
 		return nil, fault.New(fault.Full, fault.Quota, string(b.info.Name))
 	}
 	growth := max(delta, 0)

@@ -19,7 +19,7 @@ type lockShard struct {
 }
 
 type keyLock struct {
-	mu    sync.Mutex
+	mu    sync.RWMutex
 	users int // that hold it or wait for it
 }
 
@@ -33,19 +33,31 @@ func newKeyLocks() *keyLocks {
 
 // lock locks a key and returns what unlocks it.
 func (l *keyLocks) lock(incarnation uint64, key []byte) (unlock func()) {
+	k, leave := l.enter(incarnation, key)
+	k.mu.Lock()
+	return func() { k.mu.Unlock(); leave() }
+}
+
+// share locks a key together with others that share it.
+func (l *keyLocks) share(incarnation uint64, key []byte) (unlock func()) {
+	k, leave := l.enter(incarnation, key)
+	k.mu.RLock()
+	return func() { k.mu.RUnlock(); leave() }
+}
+
+// enter counts a user of a key's lock, and returns what ends that.
+func (l *keyLocks) enter(incarnation uint64, key []byte) (k *keyLock, leave func()) {
 	name := string(append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(key)), incarnation), key...))
 	shard := &l.shards[maphash.String(l.seed, name)%uint64(len(l.shards))]
 	shard.mu.Lock()
-	k := shard.held[name]
+	defer shard.mu.Unlock()
+	k = shard.held[name]
 	if k == nil {
 		k = shard.fresh()
 		shard.held[name] = k
 	}
 	k.users++
-	shard.mu.Unlock()
-	k.mu.Lock()
-	return func() {
-		k.mu.Unlock()
+	return k, func() {
 		shard.mu.Lock()
 		defer shard.mu.Unlock()
 		if k.users--; k.users == 0 {

@@ -48,10 +48,6 @@ type change struct {
 	info   object.Info
 	staged *staged
 	when   object.Precondition
-
-	// keep, if set, is called with the current state instead of drawing a new
-	// version and modification time, and may refuse.
-	keep func(current *object.Info, e *index.Entry) error
 }
 
 // commit decides the preconditions, draws the version and makes the change
@@ -65,45 +61,42 @@ func (s *Store) commit(b *bucket, c *change) (object.Info, error) {
 	key := []byte(c.info.Key)
 	defer s.locks.lock(b.incarnation, key)()
 
-	current, e, err := s.current(b, c.info.Key)
+	current, _, err := s.current(b, c.info.Key)
 	if err != nil {
 		return object.Info{}, err
 	}
 	if err := c.when.CheckWrite(c.info.Key, current); err != nil {
 		return object.Info{}, err
 	}
-	var old int64
-	if current != nil {
-		old = current.Size
-	}
-	settle, err := b.reserve(c.info.Key, old, c.info.Size)
-	if err != nil {
-		return object.Info{}, err
-	}
-	rec, err := s.record(b, c, current, e)
-	if err == nil {
-		err = s.append(rec)
-	}
-	settle(err == nil)
-	if err != nil {
+	rec := &segment.Record{Header: segment.Header{Kind: segment.Put, Incarnation: b.incarnation, Key: key}}
+	body := c.staged.body(rec)
+	if err := s.write(b, current, &c.info, &body, rec); err != nil {
 		return object.Info{}, err
 	}
 	return c.info, nil
 }
 
-// record draws the version and encodes the change.
-func (s *Store) record(b *bucket, c *change, current *object.Info, e *index.Entry) (*segment.Record, error) {
-	rec := &segment.Record{Header: segment.Header{Kind: segment.Put, Incarnation: b.incarnation, Key: []byte(c.info.Key)}}
-	rec.Seq = s.seq.Add(1) // never the clock: the highest seq of a key wins, live and at replay
-	c.info.Version, c.info.Modified = object.Version(rec.Seq), s.now()
-	if c.keep != nil {
-		if err := c.keep(current, e); err != nil {
-			return nil, err
-		}
+// write draws the version of info, which replaces current (nil if there is
+// nothing), and makes it durable within the quota. The key is locked. more
+// records count together with the first.
+func (s *Store) write(b *bucket, current, info *object.Info, body *index.Body, rec *segment.Record, more ...*segment.Record) error {
+	var old int64
+	if current != nil {
+		old = current.Size
 	}
-	body := c.staged.body(rec)
-	rec.Attrs = appendInfo(index.AppendBody(nil, &body), &c.info)
-	return rec, nil
+	settle, err := b.reserve(info.Key, old, info.Size)
+	if err != nil {
+		return err
+	}
+	rec.Seq = s.seq.Add(1) // never the clock: the highest seq of a key wins, live and at replay
+	info.Version, info.Modified = object.Version(rec.Seq), s.now()
+	rec.Attrs = appendInfo(index.AppendBody(nil, body), info)
+	if len(more) > 0 {
+		rec.Flags |= segment.Chained
+	}
+	err = s.append(append([]*segment.Record{rec}, more...)...)
+	settle(err == nil)
+	return err
 }
 
 // current returns a key's state, nil if it has none. A key whose newest record
