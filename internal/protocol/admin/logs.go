@@ -112,12 +112,12 @@ type logEntry struct {
 
 // log streams log lines, beginning with up to "limit" of the latest ones.
 func (p *Protocol) log(in *input) (*edge.Operation, error) {
-	limit, err := number(in.query, "limit", 10)
-	if err != nil {
-		return nil, err
-	}
 	const action = "admin:ConsoleLog"
 	return in.operation(action, func(ctx context.Context, w *edge.Writer, call *edge.Call) error {
+		limit, err := number(in.query, "limit", 10)
+		if err != nil {
+			return err
+		}
 		status, err := p.config.Status(ctx)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 
+	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
@@ -21,7 +22,7 @@ func (p *Protocol) service(in *input) (*edge.Operation, error) {
 	command := in.query.Get("action")
 	action, ok := serviceActions[command]
 	if !ok {
-		return nil, invalid(0, "", "no service action %q", command)
+		return nil, invalid(fault.None, "", "no service action %q", command)
 	}
 	return in.operation(action, func(context.Context, *edge.Writer, *edge.Call) error {
 		return unsupported("A larder is restarted and stopped by what started it (systemd, Kubernetes, a container's runtime), not over the network.")

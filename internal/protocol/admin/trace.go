@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
 
@@ -84,7 +85,7 @@ func parseTraceFilter(query edge.Query) (traceFilter, error) {
 	if s := query.Get("threshold"); s != "" {
 		threshold, err := time.ParseDuration(s)
 		if err != nil {
-			return f, invalid(0, "", "threshold %q is no duration", s)
+			return f, invalid(fault.None, "", "threshold %q is no duration", s)
 		}
 		f.threshold = threshold
 	}
@@ -100,12 +101,12 @@ func (f *traceFilter) wants(event *edge.Event) bool {
 
 // trace streams requests as they end.
 func (p *Protocol) trace(in *input) (*edge.Operation, error) {
-	filter, err := parseTraceFilter(in.query)
-	if err != nil {
-		return nil, err
-	}
 	const action = "admin:ServerTrace"
 	return in.operation(action, func(ctx context.Context, w *edge.Writer, call *edge.Call) error {
+		filter, err := parseTraceFilter(in.query)
+		if err != nil {
+			return err
+		}
 		status, err := p.config.Status(ctx)
 		if err != nil {
 			return err

@@ -21,6 +21,7 @@ import (
 	"github.com/larder-cache/larder/internal/protocol/admin"
 	"github.com/larder-cache/larder/internal/protocol/admin/envelope"
 	"github.com/larder-cache/larder/internal/protocol/edge"
+	"github.com/larder-cache/larder/internal/protocol/s3"
 	"github.com/larder-cache/larder/internal/protocol/sigv4"
 	"github.com/larder-cache/larder/internal/seal"
 	"github.com/larder-cache/larder/internal/storetest"
@@ -34,7 +35,7 @@ const (
 // root is root's key.
 var root = sigv4.Key{ID: rootName, Secret: rootSecret}
 
-// world is a server with the admin API alone, over a store in memory.
+// world is a server with the admin API and S3, over a store in memory.
 type world struct {
 	t        *testing.T
 	store    object.Store
@@ -46,15 +47,22 @@ type world struct {
 
 func newWorld(t *testing.T, change ...func(*admin.Config)) *world {
 	t.Helper()
-	key, err := seal.Open(t.Context(), filepath.Join(t.TempDir(), "seal.key"), nil)
+	key, err := seal.Open(t.Context(), filepath.Join(t.TempDir(), "seal.key"), nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: storetest.NewMemory(storetest.Config{}), trace: &admin.Trace{}, gate: &envelope.Gate{Waiting: 1000}}
-	w.identity, err = identity.Open(t.Context(), w.store, key, identity.Root{AccessKey: rootName, Secret: rootSecret}, identity.Config{})
+	store := storetest.NewMemory(storetest.Config{})
+	service, err := identity.Open(t.Context(), store, key, identity.Root{AccessKey: rootName, Secret: rootSecret}, identity.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newWorldOn(t, &world{store: store, identity: service}, change...)
+}
+
+// newWorldOn is another server with the store and identities of w.
+func newWorldOn(t *testing.T, other *world, change ...func(*admin.Config)) *world {
+	t.Helper()
+	w := &world{t: t, store: other.store, identity: other.identity, trace: &admin.Trace{}, gate: &envelope.Gate{Waiting: 1000}}
 	config := admin.Config{Trace: w.trace, KeepAlive: 10 * time.Millisecond, Metrics: gathered(t), Status: status}
 	for _, f := range change {
 		f(&config)
@@ -67,7 +75,11 @@ func newWorld(t *testing.T, change ...func(*admin.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pipeline, err := edge.New(edge.Signatures(verifier), w.identity, []edge.Protocol{protocol}, edge.Config{Observe: w.trace.Observe})
+	objects, err := s3.New(w.store, s3.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipeline, err := edge.New(edge.Signatures(verifier), w.identity, []edge.Protocol{protocol, objects}, edge.Config{Observe: w.trace.Observe})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,204 @@
+package admin_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-cache/larder/internal/iam"
+	"github.com/larder-cache/larder/internal/protocol/admin"
+	"github.com/larder-cache/larder/internal/protocol/admin/envelope"
+	"github.com/larder-cache/larder/internal/protocol/sigv4"
+)
+
+// TestKeyDerivationComesAfterAuthorisation lets no key be derived at all: who is
+// not authorised must not notice.
+func TestKeyDerivationComesAfterAuthorisation(t *testing.T) {
+	w := newWorld(t)
+	nobody := w.user("nobody")
+	closed := newWorldOn(t, w, func(c *admin.Config) { c.Gate = &envelope.Gate{Waiting: -1} })
+	for _, r := range samples {
+		if !r.sealed || strings.HasPrefix(r.path, "add-service-account") { // everybody may make keys for himself
+			continue
+		}
+		r.key = nobody
+		if got := closed.do(r); got.status == http.StatusServiceUnavailable || got.status < 400 {
+			t.Errorf("%s %s by one who may not: %d %s", r.method, r.path, got.status, got.body)
+		}
+		if r.path != "update-service-account?accessKey=alice-key" {
+			r.key = root
+			if got := closed.do(r); got.status != http.StatusServiceUnavailable {
+				t.Errorf("%s %s by root derives no key: %d %s", r.method, r.path, got.status, got.body)
+			}
+		}
+	}
+}
+
+// account makes an access key and returns it.
+func (w *world) account(caller sigv4.Key, body string) (sigv4.Key, answer) {
+	w.t.Helper()
+	got := w.do(request{"PUT", "add-service-account", body, true, caller})
+	var made struct {
+		Credentials struct{ AccessKey, SecretKey string }
+	}
+	_ = json.Unmarshal([]byte(got.body), &made) // a refusal has none
+	return sigv4.Key{ID: iam.AccessKeyID(made.Credentials.AccessKey), Secret: iam.Secret(made.Credentials.SecretKey)}, got
+}
+
+// TestEscalation sends what advisories describe; nothing may change.
+func TestEscalation(t *testing.T) {
+	w := newWorld(t)
+	w.user("victim")
+	attacker := w.user("attacker", allowing("admin:CreateServiceAccount", "admin:UpdateServiceAccount", "admin:ListServiceAccounts", "admin:ImportIAM", "admin:ExportIAM"))
+	plain := w.user("plain")
+	narrow, _ := w.account(plain, `{"policy":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::sccache/*"]}]}}`)
+	wide, _ := w.account(plain, `{}`)
+	selfish, _ := w.account(plain, `{"policy":`+allowing("admin:CreateServiceAccount", "admin:UpdateServiceAccount")+`}`)
+	w.must(request{"PUT", "add-service-account", `{"accessKey":"root-key","secretKey":"root-key-secret"}`, true, root})
+	session := w.session(plain, "")
+	narrowSession := w.session(plain, allowing("admin:GetUser"))
+	before := w.snapshot()
+
+	tests := []struct {
+		name string
+		request
+		status int
+	}{
+		{"a key for root, by one who may make keys for others", request{"PUT", "add-service-account", `{"targetUser":"minio"}`, true, attacker}, 403},
+		{"root's key gets another secret", request{"POST", "update-service-account?accessKey=root-key", `{"newSecretKey":"attackers-secret"}`, true, attacker}, 403},
+		{"a key for somebody else", request{"PUT", "add-service-account", `{"targetUser":"victim"}`, true, plain}, 403},
+		{"a key for nobody known, by one who may not", request{"PUT", "add-service-account", `{"targetUser":"ghost"}`, true, plain}, 403},
+		{"a narrow key makes a wide one", request{"PUT", "add-service-account", `{}`, true, narrow}, 403},
+		{"a narrow key that may make keys makes a wide one for its parent", request{"PUT", "add-service-account", `{}`, true, selfish}, 403},
+		{"a narrow key widens itself", request{"POST", "update-service-account?accessKey=" + string(selfish.ID), `{"newPolicy":{}}`, true, selfish}, 403},
+		{"a narrow key reads its user", request{"GET", "user-info?accessKey=plain", "", false, narrow}, 403},
+		{"a narrow session makes a key", request{"PUT", "add-service-account", `{}`, true, narrowSession}, 403},
+		{"a narrow session sets the password", request{"PUT", "add-user?accessKey=plain", `{"secretKey":"attackers-secret"}`, true, narrowSession}, 403},
+		{"a session sets the password", request{"PUT", "add-user?accessKey=plain", `{"secretKey":"attackers-secret"}`, true, session}, 403},
+		{"an access key sets the password", request{"PUT", "add-user?accessKey=plain", `{"secretKey":"attackers-secret"}`, true, wide}, 403},
+		{"a user named like root", request{"PUT", "add-user?accessKey=minio", `{"secretKey":"attackers-secret"}`, true, root}, 400},
+		{"a key named like root", request{"PUT", "add-service-account", `{"accessKey":"minio","secretKey":"attackers-secret"}`, true, attacker}, 400},
+		{"a key named like a user", request{"PUT", "add-service-account", `{"accessKey":"victim","secretKey":"attackers-secret"}`, true, attacker}, 400},
+		{"a user named like a key", request{"PUT", "add-user?accessKey=root-key", `{"secretKey":"attackers-secret"}`, true, root}, 400},
+		{"a policy for himself", request{"POST", "idp/builtin/policy/attach", `{"policies":["consoleAdmin"],"user":"plain"}`, true, plain}, 403},
+		{"he enables himself", request{"PUT", "set-user-status?accessKey=attacker&status=enabled", "", false, attacker}, 403},
+		{"an import by one who may not make users", request{"PUT", "import-iam", archive(t, map[string]string{"iam-assets/users.json": `{"new":{"secretKey":"new-secret"}}`}), false, attacker}, 403},
+		{"a body sealed with another secret", request{"PUT", "add-user?accessKey=new", string(w.seal([]byte(`{"secretKey":"new-secret"}`), "other")), false, root}, 400},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := w.do(tt.request); got.status != tt.status {
+				t.Errorf("got %d %s, want %d", got.status, got.body, tt.status)
+			}
+			if after := w.snapshot(); after != before {
+				t.Errorf("identities changed from\n%s\nto\n%s", before, after)
+			}
+		})
+	}
+}
+
+// session makes temporary credentials of a user's.
+func (w *world) session(of sigv4.Key, policy string) sigv4.Key {
+	w.t.Helper()
+	credential, err := w.identity.Credential(w.t.Context(), of.ID, "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	session, err := w.identity.AssumeRole(w.t.Context(), credential.Principal, iam.SessionSpec{Duration: time.Hour, Policy: []byte(policy)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return sigv4.Key{ID: session.AccessKey, Secret: session.Secret, Token: session.Token}
+}
+
+// snapshot is all identities with their secrets, as text.
+func (w *world) snapshot() string {
+	w.t.Helper()
+	all := w.identity.Export()
+	type open struct{ Secret, Rest any }
+	text := map[string]any{"policies": all.Policies, "groups": all.Groups}
+	for name, user := range all.Users {
+		text["user "+string(name)] = open{user.Secret.Reveal(), user}
+	}
+	for key, account := range all.Accounts {
+		text["key "+string(key)] = open{account.Secret.Reveal(), account}
+	}
+	b, err := json.Marshal(text)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestSelfService is what everybody may do to himself, unless a policy denies it.
+func TestSelfService(t *testing.T) {
+	w := newWorld(t)
+	plain := w.user("plain")
+	denied := w.user("denied", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":["admin:CreateUser","admin:CreateServiceAccount","admin:GetUser"]}]}`)
+	requests := []request{
+		{"GET", "user-info?accessKey=%", "", false, sigv4.Key{}},
+		{"PUT", "add-service-account", `{"accessKey":"%-key","secretKey":"some-secret"}`, true, sigv4.Key{}},
+		{"PUT", "add-user?accessKey=%", `{"secretKey":"%-secret","status":"enabled"}`, true, sigv4.Key{}},
+	}
+	for _, r := range requests {
+		for key, want := range map[sigv4.Key]bool{plain: true, denied: false} {
+			r := r
+			r.key, r.path, r.body = key, strings.ReplaceAll(r.path, "%", string(key.ID)), strings.ReplaceAll(r.body, "%", string(key.ID))
+			if got := w.do(r); (got.status < 300) != want {
+				t.Errorf("%s %s by %s: %d %s", r.method, r.path, key.ID, got.status, got.body)
+			}
+		}
+	}
+}
+
+// TestDurationCondition limits how long keys may last.
+func TestDurationCondition(t *testing.T) {
+	w := newWorld(t)
+	user := w.user("limited", `{"Version":"2012-10-17","Statement":[
+		{"Effect":"Deny","Action":["admin:CreateServiceAccount"],"Condition":{"NumericGreaterThanIfExists":{"svc:DurationSeconds":"3600"}}}]}`)
+	in := func(d time.Duration) string {
+		return `{"expiration":"` + time.Now().Add(d).UTC().Format(time.RFC3339) + `"}`
+	}
+	if _, got := w.account(user, in(30*time.Minute)); got.status != 200 {
+		t.Errorf("half an hour: %d %s", got.status, got.body)
+	}
+	if _, got := w.account(user, in(2*time.Hour)); got.status != 403 {
+		t.Errorf("two hours: %d %s", got.status, got.body)
+	}
+}
+
+// TestQuota honours what old and new clients send.
+func TestQuota(t *testing.T) {
+	w := newWorld(t)
+	w.bucket("sccache")
+	tests := []struct {
+		name, body string
+		status     int
+		quota      int64
+	}{
+		{"old client", `{"quota":1000,"quotatype":"hard"}`, 200, 1000},
+		{"new client", `{"quota":0,"size":2000,"rate":0,"requests":0,"quotatype":"hard"}`, 200, 2000},
+		{"rate", `{"size":3000,"rate":7,"quotatype":"hard"}`, 501, 2000},
+		{"soft", `{"size":3000,"quotatype":"fifo"}`, 501, 2000},
+		{"too large", `{"size":18446744073709551615,"quotatype":"hard"}`, 400, 2000},
+		{"negative", `{"size":-1}`, 400, 2000},
+		{"no JSON", `quota`, 400, 2000},
+		{"removed", `{"quota":0}`, 200, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := w.do(request{"PUT", "set-bucket-quota?bucket=sccache", tt.body, false, root}); got.status != tt.status {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+			bucket, err := w.store.Bucket(t.Context(), "sccache")
+			if err != nil || bucket.Config.Quota != tt.quota {
+				t.Errorf("quota is %d, error %v", bucket.Config.Quota, err)
+			}
+		})
+	}
+	if got := w.do(request{"GET", "get-bucket-quota?bucket=absent", "", false, root}); got.code() != "NoSuchBucket" {
+		t.Errorf("absent bucket: %d %s", got.status, got.body)
+	}
+}
