@@ -23,6 +23,10 @@ type Config struct {
 	Logger   *slog.Logger
 	ReadOnly bool
 	Create   bool // there is none yet; otherwise there must be one
+
+	// Fatal is called where Pebble cannot go on, in whatever goroutine that is.
+	// It does not return; the default panics, and the next start replays.
+	Fatal func(message string)
 }
 
 // Index is an open index.
@@ -47,6 +51,9 @@ func Open(fs vfs.FS, dir string, cfg Config) (*Index, error) {
 	if cfg.MemTable == 0 {
 		cfg.MemTable = 8 << 20
 	}
+	if cfg.Fatal == nil {
+		cfg.Fatal = func(message string) { panic(message) }
+	}
 	opts := &pebble.Options{
 		FS:                          fs,
 		DisableWAL:                  true,
@@ -59,7 +66,7 @@ func Open(fs vfs.FS, dir string, cfg Config) (*Index, error) {
 		L0CompactionThreshold:       4,
 		MaxOpenFiles:                512,
 		FormatMajorVersion:          pebble.FormatColumnarBlocks,
-		Logger:                      pebbleLog{cfg.Logger},
+		Logger:                      pebbleLog{cfg.Logger, cfg.Fatal},
 	}
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	for i := range opts.Levels {
@@ -335,9 +342,11 @@ func (i *Iter) Close() error {
 	return nil
 }
 
-// pebbleLog passes on Pebble's warnings. Fatalf panics: Pebble calls it where it
-// cannot go on, and its caller must not either.
-type pebbleLog struct{ log *slog.Logger }
+// pebbleLog passes on Pebble's warnings.
+type pebbleLog struct {
+	log   *slog.Logger
+	fatal func(string)
+}
 
 func (l pebbleLog) Infof(string, ...any) {}
 
@@ -347,6 +356,9 @@ func (l pebbleLog) Errorf(format string, args ...any) {
 	}
 }
 
+// Fatalf does not return: Pebble calls it where it cannot go on, and its caller
+// must not either.
 func (l pebbleLog) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("index: "+format, args...))
+	l.fatal(fmt.Sprintf("index: "+format, args...))
+	panic("index: Fatal returned")
 }
