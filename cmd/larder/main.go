@@ -81,6 +81,8 @@ drops in where MinIO stood, and knows that it is a cache.`,
 		loginCommand(),
 		doctorCommand(),
 		benchCommand(),
+		policyCommand(),
+		resetRootCommand(),
 		versionCommand(),
 	)
 	return root

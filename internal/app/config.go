@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/iam"
+	"github.com/larder-cache/larder/internal/vault"
 )
 
 // Config is everything that can be set on a server. Load makes one from flags,
@@ -40,6 +41,8 @@ type Config struct {
 	TLSKey   string // PEM file
 	CertsDir string // MinIO-style directory
 	HTTP2    bool   // offer HTTP/2 on the API
+
+	Vault vault.Config // Transit key that wraps the seal key; the zero value keeps it in DIR/seal.key as it is
 
 	Memory       int64         // bytes that bodies on their way in may occupy
 	Reserve      int64         // bytes of disk kept free; writes are refused below

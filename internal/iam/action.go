@@ -97,6 +97,12 @@ func indexActions() actionTable {
 // Actions returns every action that a policy may name, ordered by service.
 func Actions() []Action { return append([]Action(nil), actions.names...) }
 
+// KnownAction reports whether an action is one that a policy may name.
+func KnownAction(action Action) bool {
+	_, ok := actions.ids[action]
+	return ok
+}
+
 // selfService are the actions that everybody may do to himself, unless a policy
 // denies it.
 var selfService = setOf(

@@ -2,7 +2,7 @@ package disk
 
 import (
 	"io"
-	"os" //nolint:depguard // os.FileMode in vfs.FS's signature; nothing is opened through it
+	iofs "io/fs"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -125,7 +125,7 @@ func (i *injected) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategor
 	return i.open(Op{Kind: OpRename, Path: newname}, func() (vfs.File, error) { return i.fs.ReuseForWrite(oldname, newname, c) })
 }
 
-func (i *injected) MkdirAll(dir string, perm os.FileMode) error {
+func (i *injected) MkdirAll(dir string, perm iofs.FileMode) error {
 	return i.do(Op{Kind: OpMkdir, Path: dir}, func() error { return i.fs.MkdirAll(dir, perm) })
 }
 

@@ -238,3 +238,9 @@ func (s *Service) Audit(ctx context.Context) iter.Seq2[iam.Record, error] {
 func (s *Service) Record(ctx context.Context, by iam.Actor, c iam.Change) error {
 	return s.audit.append(context.WithoutCancel(ctx), []iam.Record{newRecord(newID(), s.config.Now(), by, c)})
 }
+
+// RecordStopped adds a change that was made to a stopped server to the audit
+// trail in its store. It needs no key: the trail holds no secrets.
+func RecordStopped(ctx context.Context, store Store, now time.Time, c iam.Change) error {
+	return newTrail(store).append(ctx, []iam.Record{newRecord(newID(), now, iam.Actor{Server: true}, c)})
+}
