@@ -18,6 +18,7 @@ type Code string
 // The codes that are used here.
 const (
 	AccessDenied               Code = "AccessDenied"
+	ExpiredCredentials         Code = "ExpiredToken"
 	ExpiredToken               Code = "ExpiredTokenException"
 	IDPCommunicationError      Code = "IDPCommunicationError"
 	IDPRejectedClaim           Code = "IDPRejectedClaim"
@@ -53,6 +54,7 @@ var described = map[Code]struct {
 	message string
 }{
 	AccessDenied:               {403, "Not authorized to perform this operation."},
+	ExpiredCredentials:         {403, "The security token included in the request is expired."},
 	ExpiredToken:               {400, "The web identity token that was passed is expired."},
 	IDPCommunicationError:      {400, "The keys of the token's issuer could not be fetched. Try again."},
 	IDPRejectedClaim:           {403, "No rule of this server maps the token to a policy."},
@@ -78,6 +80,8 @@ var (
 		fault.Session: {fault.Unauthenticated: InvalidClientTokenID, fault.TooLarge: PackedPolicyTooLarge},
 		fault.Policy:  {fault.Invalid: MalformedPolicyDocument, fault.TooLarge: PackedPolicyTooLarge},
 		fault.Issuer:  {fault.Unavailable: IDPCommunicationError},
+
+		fault.ExpiredSession: {fault.Unauthenticated: ExpiredCredentials},
 	}
 	kinds = map[fault.Kind]Code{
 		fault.Internal: InternalFailure, fault.NotFound: InvalidAction, fault.Exists: InternalFailure, fault.Conflict: InternalFailure,
