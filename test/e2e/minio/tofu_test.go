@@ -202,8 +202,9 @@ func TestMoreTerraform(t *testing.T) {
 		run.settled()
 		key, secret := strings.TrimSpace(run.Run("output", "-raw", "service_account")), strings.TrimSpace(run.Run("output", "-raw", "service_secret"))
 		root := newMC(t, s)
-		wants(t, root.Run("quota", "info", "l/shelf"), "1000 kB")
-		wants(t, root.Run("admin", "group", "info", "l", "cooks"), "ann", "ben", "cooks-policy")
+		wants(t, root.Run("quota", "info", "l/shelf"), "977 KiB")
+		wants(t, root.Run("admin", "group", "info", "l", "cooks"), "ann", "ben")
+		wants(t, root.Run("admin", "policy", "info", "l", "cooks-policy"), "s3:GetObject")
 		wants(t, root.Run("cat", "l/box/labels/one.txt"), "first")
 		root.Run("cp", root.File("x.txt", []byte("x")), "l/shelf/x.txt")
 		if _, err := s3Client(s, key, secret).GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("shelf"), Key: aws.String("x.txt")}); err != nil {
