@@ -140,10 +140,19 @@ func (s *Store) find(b *bucket, req *object.GetRequest) (info object.Info, piece
 		return object.Info{}, nil, 0, 0, err
 	}
 	pieces, err = s.pieces(&e, &content, offset, length)
+	if errors.Is(err, segment.ErrDamaged) && s.replaced(b, req.Key, &e) {
+		err = segment.ErrGone // what the old state consisted of went with it
+	}
 	if err != nil {
 		return object.Info{}, nil, 0, 0, err
 	}
 	return info, pieces, offset, length, nil
+}
+
+// replaced reports whether e is no longer the key's current record.
+func (s *Store) replaced(b *bucket, key object.Key, e *index.Entry) bool {
+	now, ok, err := s.index.Object(b.incarnation, []byte(key))
+	return err == nil && (!ok || now.Seq != e.Seq)
 }
 
 // span is the part of the object that the request asks for.
