@@ -193,7 +193,10 @@ func (c *chain) rights(t *testing.T, key sigv4.Key) string {
 	t.Helper()
 	var can []string
 	for _, op := range []struct{ name, method, target string }{
-		{"put", "PUT", "/cache/k"}, {"get", "GET", "/cache/k"}, {"list", "GET", "/cache?list-type=2"}, {"delete", "DELETE", "/cache/k"},
+		{"put", "PUT", "/cache/k"},
+		{"get", "GET", "/cache/k"},
+		{"list", "GET", "/cache?list-type=2"},
+		{"delete", "DELETE", "/cache/k"},
 		{"other", "PUT", "/other/k"},
 	} {
 		if status, _ := c.send(t, key, op.method, op.target, ""); status/100 == 2 {
