@@ -35,15 +35,15 @@ func golden(t *testing.T, name, got string) {
 }
 
 // named reads a policy of testdata/policies.
-func named(t testing.TB, name string) iam.NamedPolicy {
-	t.Helper()
+func named(tb testing.TB, name string) iam.NamedPolicy {
+	tb.Helper()
 	doc, err := os.ReadFile(filepath.Join("testdata", "policies", name+".json"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p, err := iam.ParsePolicy(doc)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return iam.NamedPolicy{Name: iam.PolicyName(name), Policy: p}
 }
@@ -56,6 +56,7 @@ type caller struct {
 }
 
 func callers(t *testing.T) []caller {
+	t.Helper()
 	inline := func(name string) *iam.Policy { return named(t, name).Policy }
 	grants := func(names ...string) (g iam.Grants) {
 		for _, name := range names {

@@ -12,11 +12,11 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-func parse(t testing.TB, doc string) *iam.Policy {
-	t.Helper()
+func parse(tb testing.TB, doc string) *iam.Policy {
+	tb.Helper()
 	p, err := iam.ParsePolicy([]byte(doc))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
@@ -96,13 +96,14 @@ func TestDenyWhenUnknown(t *testing.T) {
 	deny := parse(t, `{"Statement":{"Effect":"Deny","Action":"s3:GetObject","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/class":"secret"}}}}`)
 	tests := []struct {
 		name string
-		tags func(string) (string, bool)
+		tags func(string) ([]string, bool)
 		want bool
 	}{
 		{"nobody can tell", nil, false},
-		{"no such tag", func(string) (string, bool) { return "", false }, true},
-		{"other tag", func(string) (string, bool) { return "public", true }, true},
-		{"tag", func(name string) (string, bool) { return "secret", name == "class" }, false},
+		{"the store cannot tell", func(string) ([]string, bool) { return nil, false }, false},
+		{"no such tag", func(string) ([]string, bool) { return nil, true }, true},
+		{"other tag", func(string) ([]string, bool) { return []string{"public"}, true }, true},
+		{"tag", func(name string) ([]string, bool) { return []string{"secret"}, name == "class" }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -238,11 +238,7 @@ func (k *key) values(r *Request, buf []string) (values []string, known bool) {
 		if r.Facts.ExistingTag == nil {
 			return nil, false
 		}
-		value, ok := r.Facts.ExistingTag(k.arg)
-		if !ok {
-			return nil, true
-		}
-		return append(buf, value), true
+		return r.Facts.ExistingTag(k.arg)
 	case fromNothing:
 	}
 	return nil, true

@@ -65,6 +65,7 @@ func TestOperators(t *testing.T) {
 
 // single is the part of the table about keys that have one value at most.
 func single(t *testing.T) string {
+	t.Helper()
 	at := func(s string) iam.Request {
 		when, err := time.Parse(time.RFC3339, s)
 		if err != nil {

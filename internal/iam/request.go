@@ -51,9 +51,10 @@ type Facts struct {
 	S3 map[string][]string
 
 	// ExistingTag returns a tag of the object as it is stored, for
-	// "s3:ExistingObjectTag/…". It is called only when a policy asks. Where it is
-	// nil, an Allow that asks does not apply, and a Deny does.
-	ExistingTag func(name string) (value string, ok bool)
+	// "s3:ExistingObjectTag/…"; no value if the object is absent or has no such
+	// tag. It is called only when a policy asks. Where it is nil or known is false,
+	// an Allow that asks does not apply, and a Deny does.
+	ExistingTag func(name string) (values []string, known bool)
 }
 
 // Request is everything that a decision depends on, but the policies of the

@@ -13,7 +13,7 @@ func suggest(written string, known []string) string {
 	best, bestDistance := "", 3
 	for _, name := range known {
 		if strings.EqualFold(name, written) {
-			best, bestDistance = name, 0
+			best = name
 			break
 		}
 		if d := distance(written, name, bestDistance); d < bestDistance {

@@ -226,7 +226,7 @@ func (t *Transit) once(ctx context.Context, operation string, body message) (mes
 	if err != nil {
 		return message{}, fault.Wrap(fault.Unavailable, fault.Store, t.config.Address, err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	return t.answer(response)
 }
 

@@ -37,7 +37,26 @@ func (s *Service) Authorize(ctx context.Context, who iam.Principal, check iam.Ch
 	if err != nil && who.Kind != iam.Root {
 		return iam.Decision{Reason: "the bucket's policy cannot be read: " + err.Error()}
 	}
+	if facts.ExistingTag == nil && check.Resource.Key != "" {
+		facts.ExistingTag = s.tagsOf(ctx, check.Resource)
+	}
 	return iam.Evaluate(iam.Request{Principal: who, Check: check, Facts: facts, BucketPolicy: policy}, s.grants(st, who))
+}
+
+// tagsOf looks an object's tags up when a policy asks for one.
+func (s *Service) tagsOf(ctx context.Context, r iam.Resource) func(string) ([]string, bool) {
+	return func(name string) (values []string, known bool) {
+		info, err := s.store.Head(ctx, object.BucketName(r.Bucket), object.Key(r.Key))
+		if err != nil {
+			return nil, errors.Is(err, fault.NotFound)
+		}
+		for _, tag := range info.Tags {
+			if tag.Key == name {
+				values = append(values, tag.Value)
+			}
+		}
+		return values, true
+	}
 }
 
 // grants returns what counts for a principal beside the bucket's policy.

@@ -58,6 +58,9 @@ func (s *Service) Explain(ctx context.Context, name string, check iam.Check, fac
 	if e.Bucket, err = s.bucketPolicy(ctx, check.Resource.Bucket); err != nil {
 		return Explanation{}, err
 	}
+	if check.Resource.Key != "" {
+		facts.ExistingTag = s.tagsOf(ctx, check.Resource)
+	}
 	e.Decision = iam.Evaluate(iam.Request{Principal: e.Principal, Check: check, Facts: facts, BucketPolicy: e.Bucket}, grants)
 	return e, nil
 }

@@ -19,7 +19,7 @@ import (
 // world is a service over a store in memory, with a clock of its own.
 type world struct {
 	*identity.Service
-	t     *testing.T
+	t     testing.TB
 	store object.Store
 	key   *seal.Key
 	now   time.Time
@@ -49,13 +49,13 @@ const (
 	rootSecret = "minio-secret"
 )
 
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	key, err := seal.Open(t.Context(), filepath.Join(t.TempDir(), "seal.key"), nil, true)
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	key, err := seal.Open(tb.Context(), filepath.Join(tb.TempDir(), "seal.key"), nil, true)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	w := &world{t: t, store: storetest.NewMemory(storetest.Config{}), key: key, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), log: &lockedBuilder{}}
+	w := &world{t: tb, store: storetest.NewMemory(storetest.Config{}), key: key, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), log: &lockedBuilder{}}
 	w.Service = w.open()
 	return w
 }
@@ -79,19 +79,17 @@ var root = iam.Actor{
 	From:      netip.MustParseAddr("192.0.2.7"), RequestID: "REQ1",
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
-
-func pointer[T any](v T) *T { return &v }
 
 // user makes a user with a policy.
 func (w *world) user(name iam.UserName, policies ...iam.PolicyName) {
 	w.t.Helper()
-	must(w.t, w.SetUser(w.t.Context(), root, name, iam.UserChange{Secret: pointer(iam.Secret(string(name) + "-secret"))}))
+	must(w.t, w.SetUser(w.t.Context(), root, name, iam.UserChange{Secret: new(iam.Secret(string(name) + "-secret"))}))
 	if policies != nil {
 		must(w.t, w.SetPolicies(w.t.Context(), root, iam.Holder{User: name}, policies))
 	}

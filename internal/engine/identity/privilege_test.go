@@ -27,7 +27,7 @@ func TestNamesOfRoot(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	w.user("alice", "consoleAdmin")
-	if err := w.SetUser(ctx, root, rootName, iam.UserChange{Secret: pointer(iam.Secret("long-enough"))}); !errors.Is(err, fault.Conflict) {
+	if err := w.SetUser(ctx, root, rootName, iam.UserChange{Secret: new(iam.Secret("long-enough"))}); !errors.Is(err, fault.Conflict) {
 		t.Errorf("a user named like root: %v", err)
 	}
 	if _, _, err := w.CreateAccount(ctx, root, iam.AccountSpec{Parent: "alice", AccessKey: rootName}); !errors.Is(err, fault.Conflict) {
@@ -48,13 +48,13 @@ func TestNamesOfRoot(t *testing.T) {
 func TestNameRules(t *testing.T) {
 	w := newWorld(t)
 	w.user("alice")
-	secret := iam.UserChange{Secret: pointer(iam.Secret("long-enough"))}
+	secret := iam.UserChange{Secret: new(iam.Secret("long-enough"))}
 	for _, name := range []iam.UserName{"", "ab", "a=b", "a,b", " abc", "abc\n", "abc\u202e", iam.UserName(strings.Repeat("a", 129)), "a\xffbc"} {
 		if err := w.SetUser(t.Context(), root, name, secret); !errors.Is(err, fault.Invalid) {
 			t.Errorf("user %q: %v", name, err)
 		}
 	}
-	if err := w.SetUser(t.Context(), root, "bob", iam.UserChange{Secret: pointer(iam.Secret("seven77"))}); !errors.Is(err, fault.Invalid) {
+	if err := w.SetUser(t.Context(), root, "bob", iam.UserChange{Secret: new(iam.Secret("seven77"))}); !errors.Is(err, fault.Invalid) {
 		t.Errorf("a secret of 7 characters: %v", err)
 	}
 	if err := w.SetUser(t.Context(), root, "bob", iam.UserChange{}); !errors.Is(err, fault.Invalid) {
@@ -148,11 +148,11 @@ func TestDisabledKey(t *testing.T) {
 	account, _, err := w.CreateAccount(ctx, root, iam.AccountSpec{Parent: "alice", Expires: w.now.Add(1e12)})
 	must(t, err)
 	signed := w.actor(account.AccessKey, "").Principal
-	must(t, w.UpdateAccount(ctx, root, account.AccessKey, iam.AccountChange{Enabled: pointer(false)}))
+	must(t, w.UpdateAccount(ctx, root, account.AccessKey, iam.AccountChange{Enabled: new(false)}))
 	if w.may(account.AccessKey, "", "s3:GetObject", "b/k") || w.allowed(signed, "s3:GetObject", "b/k") {
 		t.Error("a disabled key goes on")
 	}
-	must(t, w.UpdateAccount(ctx, root, account.AccessKey, iam.AccountChange{Enabled: pointer(true)}))
+	must(t, w.UpdateAccount(ctx, root, account.AccessKey, iam.AccountChange{Enabled: new(true)}))
 	w.now = w.now.Add(1e12)
 	if w.may(account.AccessKey, "", "s3:GetObject", "b/k") {
 		t.Error("an expired key goes on")
@@ -188,10 +188,16 @@ func TestBucketPolicy(t *testing.T) {
 		action iam.Action
 		want   bool
 	}{
-		{"", "s3:GetObject", true}, {"", "s3:PutObject", false}, {"", "s3:ListBucket", false},
-		{"bob", "s3:GetObject", true}, {"bob", "s3:PutObject", true}, {"bob", "s3:DeleteObject", false},
-		{"alice", "s3:PutObject", true}, {"alice", "s3:DeleteObject", false},
-		{account.AccessKey, "s3:PutObject", true}, {account.AccessKey, "s3:DeleteObject", false},
+		{"", "s3:GetObject", true},
+		{"", "s3:PutObject", false},
+		{"", "s3:ListBucket", false},
+		{"bob", "s3:GetObject", true},
+		{"bob", "s3:PutObject", true},
+		{"bob", "s3:DeleteObject", false},
+		{"alice", "s3:PutObject", true},
+		{"alice", "s3:DeleteObject", false},
+		{account.AccessKey, "s3:PutObject", true},
+		{account.AccessKey, "s3:DeleteObject", false},
 		{rootName, "s3:DeleteObject", true},
 	} {
 		var p iam.Principal
@@ -275,3 +281,30 @@ func TestImport(t *testing.T) {
 		t.Errorf("the own export does not import: %v", err)
 	}
 }
+
+// TestTagConditions: a condition on an object's tags reads the stored tags, and
+// a Deny holds where they cannot be read.
+func TestTagConditions(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	must(t, w.SetPolicy(ctx, root, "p", []byte(`{"Statement":[
+		{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::tagged/*"},
+		{"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::tagged/*","Condition":{"StringEquals":{"s3:ExistingObjectTag/class":"secret"}}}]}`)))
+	w.user("alice", "p")
+	_, err := w.store.CreateBucket(ctx, "tagged", object.BucketConfig{})
+	must(t, err)
+	for key, tags := range map[object.Key][]object.Tag{"plain": nil, "public": {{Key: "class", Value: "public"}}, "secret": {{Key: "class", Value: "secret"}}} {
+		_, err := w.store.Put(ctx, object.PutRequest{Bucket: "tagged", Key: key, Content: content{strings.NewReader("x")}, Size: 1, Tags: tags})
+		must(t, err)
+	}
+	for key, want := range map[string]bool{"plain": true, "public": true, "absent": true, "secret": false} {
+		if got := w.may("alice", "", "s3:GetObject", "tagged/"+key); got != want {
+			t.Errorf("%s: %v, want %v", key, got, want)
+		}
+	}
+}
+
+// content is a body without digest.
+type content struct{ *strings.Reader }
+
+func (content) Digest() object.Digest { return object.Digest{ETag: "d41d8cd98f00b204e9800998ecf8427e"} }

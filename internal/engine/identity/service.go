@@ -22,6 +22,10 @@ type Store interface {
 	// Bucket returns one bucket, for its policy. It is called for every request
 	// and must not touch the disk.
 	Bucket(ctx context.Context, name object.BucketName) (object.Bucket, error)
+
+	// Head describes an object, for its tags. It is called only when a policy
+	// asks for them.
+	Head(ctx context.Context, bucket object.BucketName, key object.Key) (object.Info, error)
 }
 
 // Root is the key of the root user, who is configured and not stored.
@@ -103,7 +107,7 @@ func Open(ctx context.Context, store Store, sealer Sealer, root Root, config Con
 func (s *Service) first(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := s.reload(ctx); err != nil {
+	if err := s.reload(ctx); err != nil {
 		return err
 	}
 	s.flushOutbox(ctx)
@@ -154,7 +158,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		s.mu.Lock()
-		_, err := s.reload(ctx)
+		err := s.reload(ctx)
 		s.mu.Unlock()
 		if err != nil && ctx.Err() == nil {
 			s.config.Logger.ErrorContext(ctx, "identities could not be read again", "error", err)
@@ -163,31 +167,31 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // reload publishes the latest generation. The caller holds mu.
-func (s *Service) reload(ctx context.Context) (*state, error) {
+func (s *Service) reload(ctx context.Context) error {
 	generation, sealed, err := s.log.Latest(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read identities: %w", err)
+		return fmt.Errorf("read identities: %w", err)
 	}
 	before := s.current.Load()
 	if before != nil && before.generation >= generation {
 		if before.generation > generation {
-			return nil, fault.Wrap(fault.Corrupt, fault.Log, "iam", fmt.Errorf("the log went back from generation %d to %d", before.generation, generation))
+			return fault.Wrap(fault.Corrupt, fault.Log, "iam", fmt.Errorf("the log went back from generation %d to %d", before.generation, generation))
 		}
-		return before, nil
+		return nil
 	}
 	doc := &document{}
 	doc.init()
 	if generation > 0 {
 		if doc, err = unseal(s.sealer, generation, sealed); err != nil {
-			return nil, fmt.Errorf("read identities: %w", err)
+			return fmt.Errorf("read identities: %w", err)
 		}
 	}
 	next, err := newState(generation, doc, before)
 	if err != nil {
-		return nil, fmt.Errorf("read identities: %w", err)
+		return fmt.Errorf("read identities: %w", err)
 	}
 	s.current.Store(next)
-	return next, nil
+	return nil
 }
 
 // maxAttempts is how often a change is made again on top of another server's.
@@ -225,7 +229,7 @@ func (s *Service) change(ctx context.Context, by iam.Actor, edit func(d *documen
 			s.flushOutbox(ctx)
 			return nil
 		case errors.Is(err, fault.Exists), errors.Is(err, fault.Conflict):
-			if _, err := s.reload(ctx); err != nil {
+			if err := s.reload(ctx); err != nil {
 				return err
 			}
 		default:

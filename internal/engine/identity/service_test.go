@@ -27,7 +27,7 @@ func TestTerraform(t *testing.T) {
 	  ]
 	}`)
 	must(t, w.SetPolicy(ctx, root, "read-write-sccache", doc))
-	must(t, w.SetUser(ctx, root, "sccache", iam.UserChange{Secret: pointer(iam.Secret("sccache123")), Enabled: pointer(true)}))
+	must(t, w.SetUser(ctx, root, "sccache", iam.UserChange{Secret: new(iam.Secret("sccache123")), Enabled: new(true)}))
 	must(t, w.SetPolicies(ctx, root, iam.Holder{User: "sccache"}, []iam.PolicyName{"read-write-sccache"}))
 
 	user, err := w.User("sccache")
