@@ -1,0 +1,159 @@
+package admin_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-cache/larder/internal/protocol/admin"
+	"github.com/larder-cache/larder/internal/protocol/sigv4"
+)
+
+// live opens a stream and returns its lines, keep-alives stripped. The channel is
+// closed when the server ends the stream.
+func (w *world) live(path string, key sigv4.Key) (lines <-chan string, status int) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	res, err := w.server.Client().Do(w.build(request{method: "GET", path: path, key: key}).WithContext(ctx))
+	if err != nil {
+		cancel()
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { cancel(); res.Body.Close() })
+	found := make(chan string, 100)
+	go func() {
+		defer close(found)
+		for scanner := bufio.NewScanner(res.Body); scanner.Scan(); {
+			if line := strings.TrimSpace(scanner.Text()); line != "" {
+				found <- line
+			}
+		}
+	}()
+	return found, res.StatusCode
+}
+
+func next(t *testing.T, lines <-chan string) string {
+	t.Helper()
+	select {
+	case line, ok := <-lines:
+		if !ok {
+			t.Fatal("the stream ended")
+		}
+		return line
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing came for ten seconds")
+	}
+	return ""
+}
+
+// TestTrace watches a presigned request: it shows, its signature does not.
+func TestTrace(t *testing.T) {
+	w := newWorld(t)
+	lines, status := w.live("trace?s3=true&err=false&threshold=0s", root)
+	if status != http.StatusOK {
+		t.Fatalf("trace answers %d", status)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "GET", w.server.URL+"/sccache/secret-key?x-id=hidden", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Amz-Server-Side-Encryption-Customer-Key", "c2VjcmV0")
+	sigv4.Presign(req, root, "us-east-1", "s3", time.Now(), time.Minute)
+	w.send(req)
+	line := next(t, lines)
+	for _, hidden := range []string{"X-Amz-Signature", "X-Amz-Credential", "hidden", "c2VjcmV0", "Authorization"} {
+		if strings.Contains(line, hidden) {
+			t.Errorf("the trace shows %s: %s", hidden, line)
+		}
+	}
+	var entry struct {
+		Type     int
+		FuncName string
+		Path     string
+		HTTP     struct {
+			Request  struct{ Method string }
+			Response struct{ StatusCode int }
+		}
+	}
+	if err := json.Unmarshal([]byte(line), &entry); err != nil {
+		t.Fatal(err)
+	}
+	if entry.Type != 4 || entry.FuncName == "" || entry.Path != "/sccache/secret-key" || entry.HTTP.Response.StatusCode < 400 {
+		t.Errorf("entry is %+v", entry)
+	}
+}
+
+func TestTraceFilter(t *testing.T) {
+	w := newWorld(t)
+	lines, _ := w.live("trace?s3=true&err=true", root)
+	w.must(request{"GET", "/", "", false, root})
+	w.do(request{"GET", "/absent/?location=", "", false, root})
+	if line := next(t, lines); !strings.Contains(line, `"/absent/"`) {
+		t.Errorf("a trace of errors shows %s", line)
+	}
+}
+
+// TestStreamsEnd takes the right to watch away from one who watches.
+func TestStreamsEnd(t *testing.T) {
+	changes := map[string]request{
+		"disabled":        {"PUT", "set-user-status?accessKey=watcher&status=disabled", "", false, root},
+		"policy detached": {"PUT", "set-user-or-group-policy?isGroup=false&policyName=&userOrGroup=watcher", "", false, root},
+		"removed":         {"DELETE", "remove-user?accessKey=watcher", "", false, root},
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			watcher := w.user("watcher", allowing("admin:ServerTrace"))
+			lines, status := w.live("trace?s3=true", watcher)
+			if status != http.StatusOK {
+				t.Fatalf("trace answers %d", status)
+			}
+			w.must(change)
+			for {
+				select {
+				case _, ok := <-lines:
+					if !ok {
+						return
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatal("the stream goes on")
+				}
+			}
+		})
+	}
+}
+
+// TestStreamsAreBounded opens more streams than there may be.
+func TestStreamsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	for i := range 16 {
+		if _, status := w.live("trace?s3=true", root); status != http.StatusOK {
+			t.Fatalf("stream %d: %d", i, status)
+		}
+	}
+	if _, status := w.live("trace?s3=true", root); status != http.StatusServiceUnavailable {
+		t.Errorf("one stream more: %d", status)
+	}
+}
+
+func TestLogs(t *testing.T) {
+	logs := &admin.Logs{}
+	logger := slog.New(logs.Handler(slog.NewTextHandler(io.Discard, nil))).With("part", "test").WithGroup("g")
+	logger.Info("before", "number", 1)
+	w := newWorld(t, func(c *admin.Config) { c.Logs = logs })
+	lines, _ := w.live("log?limit=5&node=&logType=all", root)
+	if line := next(t, lines); !strings.Contains(line, `"ConsoleMsg":"msg=before part=test g.number=1"`) {
+		t.Errorf("the line from before is %s", line)
+	}
+	logger.Debug("too fine")
+	logger.Warn("live", "number", 2)
+	if line := next(t, lines); !strings.Contains(line, "msg=live") || !strings.Contains(line, `"level":"WARN"`) {
+		t.Errorf("the live line is %s", line)
+	}
+}
