@@ -28,15 +28,14 @@ lint: $(LINT) ## check format and lint rules
 	$(LINT) fmt --diff
 	$(LINT) run
 
+test: unit test-sccache ## unit, conformance, crash and fault tests, and a real sccache (10 minutes on 2 cores)
+
 unit: ## unit, conformance, crash and fault tests
-	go test -shuffle=on ./...
+	go test -shuffle=on -timeout 20m ./...
 
 bench: build ## compare the server with a bare handler, as ratios beside their bars (BENCH='-many 0' for the short form)
 	go build -trimpath -o bin/ ./test/bench ./test/bench/baseline
 	./bin/bench -baseline bin/baseline $(BENCH)
-
-mutants: ## plant defects one at a time; each must turn a test red
-	cd tools && go run ./mutants
 
 race: ## the same under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
@@ -49,4 +48,6 @@ $(LINT):
 	cd tools && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
+
+include test/e2e/e2e.mk

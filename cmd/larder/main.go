@@ -77,6 +77,8 @@ drops in where MinIO stood, and knows that it is a cache.`,
 		&cobra.Group{ID: "manage", Title: "Administration:"},
 	)
 	root.AddCommand(
+		serveCommand(),
+		minioCommand(),
 		envCommand(),
 		loginCommand(),
 		doctorCommand(),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/iam"
+	"github.com/larder-cache/larder/internal/protocol/oidc"
 	"github.com/larder-cache/larder/internal/vault"
 )
 
@@ -42,10 +43,15 @@ type Config struct {
 	CertsDir string // MinIO-style directory
 	HTTP2    bool   // offer HTTP/2 on the API
 
+	// Issuers are those whose identity tokens are exchanged for keys, from
+	// LARDER_IDENTITY_OPENID_* and MINIO_IDENTITY_OPENID_*.
+	Issuers  []oidc.Issuer
+	Audience string // of tokens for the container-credentials endpoint
+
 	Vault vault.Config // Transit key that wraps the seal key; the zero value keeps it in DIR/seal.key as it is
 
 	Memory       int64         // bytes that bodies on their way in may occupy
-	Reserve      int64         // bytes of disk kept free; writes are refused below
+	Reserve      int64         // bytes of disk kept free; writes are refused below. 0: as the store sees fit
 	DrainTimeout time.Duration // how long a stop waits for requests under way
 
 	LogLevel  slog.Level
@@ -85,6 +91,9 @@ func (c *Config) check() error {
 	}
 	if strings.ContainsAny(c.RootUser, "=,") {
 		return errors.New("root-user has no '=' and no ','")
+	}
+	if c.Vault.Address == "" && (c.Vault.Key != "" || c.Vault.TokenFile != "") {
+		return errors.New("vault-key and vault-token-file need vault-address")
 	}
 	if c.PprofAddress != "" {
 		if err := checkPrivate(c.PprofAddress); err != nil {

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/larder-cache/larder/internal/protocol/oidc"
 )
 
 // Sources are where a Config comes from, in descending order of precedence:
@@ -63,7 +65,12 @@ func Load(src Sources) (cfg Config, warnings []string, err error) {
 	if len(file) > 0 {
 		return Config{}, nil, fmt.Errorf("%s: unknown key %q", src.File, slices.Sorted(maps.Keys(file))[0])
 	}
-	warnings = unknown(env, known)
+	issuers, ignored, err := oidc.ParseEnvironment(env, os.ReadFile)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	cfg.Issuers = issuers
+	warnings = append(unknown(env, known), ignored...)
 	if cfg.MoreDirs {
 		warnings = append(warnings, "of the directories only "+cfg.Dir+" is used: there is no erasure coding here")
 	}
@@ -190,6 +197,7 @@ func unknown(env map[string]string, known map[string]bool) (warnings []string) {
 			continue
 		}
 		switch why, ignored := ignoredMinIO[name]; {
+		case strings.HasPrefix(name, "MINIO_IDENTITY_OPENID_"), strings.HasPrefix(name, "LARDER_IDENTITY_OPENID_"): // oidc.ParseEnvironment read it
 		case ignored && why == "" || name == "MINIO_CONFIG_ENV_FILE":
 		case ignored:
 			warnings = append(warnings, name+" has no effect: "+why)

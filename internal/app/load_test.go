@@ -55,7 +55,7 @@ func TestAMinIOEnvironmentIsTaken(t *testing.T) {
 	}
 	want := app.Config{
 		Dir: "/data", Address: ":9000", ConsoleAddress: ":9090", RootUser: "minio", RootPassword: "minio123", RootPasswordFile: secret, URL: "https://minio.example",
-		Domains: []string{"minio.example", "other.example"}, Region: "eu", Memory: 512 << 20, Reserve: 1 << 30, DrainTimeout: 20 * time.Second, AccessLog: true, MinIO: true,
+		Domains: []string{"minio.example", "other.example"}, Region: "eu", Audience: "larder", Memory: 512 << 20, DrainTimeout: 20 * time.Second, AccessLog: true, MinIO: true,
 	}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Error(diff)

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -24,13 +25,15 @@ type Process struct {
 	Warnings []string // of the configuration, for the log
 }
 
-// logger writes to p.Stderr in the configured form.
-func (p *Process) logger(cfg *Config) *slog.Logger {
+// newLogger writes to w in the configured form.
+func newLogger(w io.Writer, cfg *Config) *slog.Logger { return slog.New(newLogHandler(w, cfg)) }
+
+func newLogHandler(w io.Writer, cfg *Config) slog.Handler {
 	options := &slog.HandlerOptions{Level: cfg.LogLevel}
 	if cfg.LogJSON {
-		return slog.New(slog.NewJSONHandler(p.Stderr, options))
+		return slog.NewJSONHandler(w, options)
 	}
-	return slog.New(slog.NewTextHandler(p.Stderr, options))
+	return slog.NewTextHandler(w, options)
 }
 
 // prepareDir makes the data directory, and refuses one that belongs to somebody
@@ -92,4 +95,15 @@ func clientURL(cfg *Config, address string, secure bool) string {
 		scheme = "https"
 	}
 	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// diskSpace is the size of a directory's file system, and what of it is free to
+// this process, in bytes.
+func diskSpace(dir string) (total, free uint64, err error) {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(dir, &stat); err != nil {
+		return 0, 0, fmt.Errorf("disk space of %s: %w", dir, err)
+	}
+	block := uint64(stat.Bsize)
+	return stat.Blocks * block, stat.Bavail * block, nil
 }

@@ -57,27 +57,6 @@ func TestADamagedRootFileIsNamed(t *testing.T) {
 	}
 }
 
-func TestSealKeyIsMadeOnlyWhileNothingIsSealed(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := sealKey(dir, false); err == nil || !strings.Contains(err.Error(), "restore it") {
-		t.Errorf("a lost key: %v", err)
-	}
-	first, err := sealKey(dir, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := sealKey(dir, false)
-	if err != nil || string(first) != string(second) {
-		t.Errorf("another key on the second start: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "seal.key"), first[:7], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sealKey(dir, true); err == nil || !strings.Contains(err.Error(), "7 bytes") {
-		t.Errorf("a cut key: %v", err)
-	}
-}
-
 func TestAChangedRootSecretIsTakenOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	put := func(secret string) {

@@ -53,6 +53,7 @@ func Settings() []Setting {
 		{Name: "tls-key", Usage: "key `file`, PEM", set: text(func(c *Config) *string { return &c.TLSKey })},
 		{Name: "certs-dir", Short: "S", MinIO: []string{"MINIO_CERTS_DIR"}, Usage: "`directory` with public.crt, private.key, and subfolders for further names", set: text(func(c *Config) *string { return &c.CertsDir })},
 		{Name: "http2", Switch: true, Default: "false", Usage: "offer HTTP/2 on the API (sccache is slower with it)", set: boolean(func(c *Config) *bool { return &c.HTTP2 })},
+		{Name: "audience", Default: "larder", Usage: "`audience` of the identity tokens that builds exchange for keys", set: text(func(c *Config) *string { return &c.Audience })},
 		{Name: "vault-address", Usage: "`URL` of Vault or OpenBao, whose Transit engine wraps the key in DIR/seal.key (default: none)", set: text(func(c *Config) *string { return &c.Vault.Address })},
 		{Name: "vault-key", Usage: "`name` of the Transit key", set: text(func(c *Config) *string { return &c.Vault.Key })},
 		{Name: "vault-mount", Usage: "`path` of the Transit engine (default: transit)", set: text(func(c *Config) *string { return &c.Vault.Mount })},
@@ -60,7 +61,7 @@ func Settings() []Setting {
 		{Name: "vault-namespace", Usage: "`namespace` of the Transit engine", set: text(func(c *Config) *string { return &c.Vault.Namespace })},
 		{Name: "vault-ca-file", Usage: "`file` of authorities to trust for vault-address, PEM (default: the system's)", set: text(func(c *Config) *string { return &c.Vault.CAFile })},
 		{Name: "memory", Default: "512MiB", Usage: "`bytes` that bodies on their way in may occupy", set: size(func(c *Config) *int64 { return &c.Memory })},
-		{Name: "reserve", Default: "1GiB", Usage: "`bytes` of disk kept free; writes are refused below", set: size(func(c *Config) *int64 { return &c.Reserve })},
+		{Name: "reserve", Usage: "`bytes` of disk kept free; writes are refused below (default: 1GiB, or 5 % of a smaller disk)", set: size(func(c *Config) *int64 { return &c.Reserve })},
 		{Name: "drain-timeout", Default: "20s", Usage: "how `long` a stop waits for requests under way", set: duration(func(c *Config) *time.Duration { return &c.DrainTimeout })},
 		{Name: "log-level", Default: "info", Usage: "debug, info, warn or error", set: func(c *Config, v string) error { return c.LogLevel.UnmarshalText([]byte(v)) }},
 		{Name: "log-json", Switch: true, Default: "false", Usage: "log JSON lines", set: boolean(func(c *Config) *bool { return &c.LogJSON })},
@@ -164,6 +165,9 @@ func link(field func(*Config) *string) setter {
 // unit ends in B without i).
 func size(field func(*Config) *int64) setter {
 	return func(c *Config, v string) error {
+		if v == "" {
+			return nil
+		}
 		n, err := ParseSize(v)
 		if err != nil {
 			return err
