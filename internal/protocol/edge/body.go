@@ -18,7 +18,6 @@ import (
 type body struct {
 	raw     io.ReadCloser
 	control *http.ResponseController
-	now     func() time.Time
 	stall   time.Duration
 
 	started  bool
@@ -33,7 +32,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	if !b.started || b.pace >= paceBytes {
 		b.started, b.pace = true, 0
-		_ = b.control.SetReadDeadline(b.now().Add(b.stall)) // in-memory test bodies have none
+		_ = b.control.SetReadDeadline(time.Now().Add(b.stall)) // in-memory test bodies have none
 	}
 	n, err := b.raw.Read(p)
 	b.pace += int64(n)
@@ -64,7 +63,7 @@ func (b *body) finish() {
 	if b.expected && !b.started {
 		wait = min(wait, refusalTimeout)
 	}
-	_ = b.control.SetReadDeadline(b.now().Add(wait))
+	_ = b.control.SetReadDeadline(time.Now().Add(wait))
 }
 
 // How long the rest of a body that nobody wants may take to arrive, and how

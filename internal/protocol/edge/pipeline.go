@@ -55,7 +55,7 @@ func (p *Pipeline) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	x.w.Header()["X-Amz-Request-Id"] = []string{x.req.ID}
 	x.protocol = p.accepts(x.req)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.body = body{raw: r.Body, control: &x.w.control, now: p.config.Now, stall: p.config.Stall, expected: r.Header.Get("Expect") != ""}
+		x.body = body{raw: r.Body, control: &x.w.control, stall: p.config.Stall, expected: r.Header.Get("Expect") != ""}
 		// A copy: net/http looks at its own request's body to know whether the
 		// client still waits for 100 Continue.
 		x.raw = new(*r)

@@ -35,7 +35,11 @@ func (r *request) writeCondition() (object.Precondition, error) {
 }
 
 func (r *request) date(name string) time.Time {
-	t, err := http.ParseTime(r.header(name))
+	text := r.header(name)
+	if text == "" {
+		return time.Time{}
+	}
+	t, err := http.ParseTime(text)
 	if err != nil {
 		return time.Time{}
 	}

@@ -2,11 +2,13 @@ package s3_test
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -27,12 +29,13 @@ var rootKey = sigv4.Key{ID: "AKIDROOT", Secret: "root-secret-of-tests"}
 
 // server is the S3 protocol over a store in memory, behind the real pipeline.
 type server struct {
-	t     testing.TB
-	store *storetest.Memory
-	http  http.Handler
-	allow func(who iam.Principal, check iam.Check) bool
-	event edge.Event // of the last request
-	asked []iam.Check
+	t      testing.TB
+	store  *storetest.Memory
+	config s3.Config
+	http   http.Handler
+	allow  func(who iam.Principal, check iam.Check) bool
+	event  edge.Event // of the last request
+	asked  []iam.Check
 }
 
 func newServer(tb testing.TB, config s3.Config) *server {
@@ -40,21 +43,31 @@ func newServer(tb testing.TB, config s3.Config) *server {
 	now := func() time.Time { return epoch }
 	s := &server{t: tb, store: storetest.NewMemory(storetest.Config{Now: now})}
 	s.allow = func(who iam.Principal, _ iam.Check) bool { return who.Kind == iam.Root }
+	s.config = config
+	s.http = s.over(tb, s.store)
+	return s
+}
+
+// over returns the pipeline over another store.
+func (s *server) over(tb testing.TB, store s3.Store) http.Handler {
+	tb.Helper()
+	now := func() time.Time { return epoch }
 	verifier, err := sigv4.New(s, sigv4.Config{Now: now})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	config := s.config
 	config.Now, config.Form = now, verifier
-	protocol, err := s3.New(s.store, config)
+	protocol, err := s3.New(store, config)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.http, err = edge.New(edge.Signatures(verifier), s, []edge.Protocol{protocol},
+	pipeline, err := edge.New(edge.Signatures(verifier), s, []edge.Protocol{protocol},
 		edge.Config{Now: now, Observe: func(e edge.Event) { s.event = e }})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return s
+	return pipeline
 }
 
 // Credential knows one key.
@@ -87,11 +100,10 @@ func request(method, target, body string, headers ...string) *http.Request {
 		r.Body, r.ContentLength = http.NoBody, 0
 	}
 	r.Host, r.RequestURI = "server.test", target
-	u, err := r.URL.Parse("http://server.test" + target)
+	u, err := url.ParseRequestURI(target) // as net/http's server does
 	if err != nil {
 		panic(err)
 	}
-	u.Scheme, u.Host = "", ""
 	r.URL = u
 	for i := 0; i+1 < len(headers); i += 2 {
 		if strings.EqualFold(headers[i], "Host") {
@@ -126,3 +138,20 @@ func (s *server) call(method, target, body string, headers ...string) (*http.Res
 	}
 	return response, string(answer)
 }
+
+// signPolicy signs a form's policy.
+func signPolicy(policy string, secret iam.Secret) string {
+	mac := func(key []byte, text string) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(text))
+		return h.Sum(nil)
+	}
+	key := []byte("AWS4" + secret.Reveal())
+	for _, part := range []string{"20261123", "us-east-1", "s3", "aws4_request", policy} {
+		key = mac(key, part)
+	}
+	return hex.EncodeToString(key)
+}
+
+// etag returns the ETag as it is spelled, which is not how Header.Get spells it.
+func etag(response *http.Response) string { return strings.Join(response.Header["ETag"], "") }
