@@ -219,7 +219,13 @@ type State struct {
 	Dead    int64 // bytes of records that nothing refers to
 	Punched int64 // bytes of them that were given back
 	Sealed  bool  // never written again
+	Doomed  bool  // all that lives was moved away durably: the file may go
 }
+
+const (
+	stateSealed = 1 << 0
+	stateDoomed = 1 << 1
+)
 
 func appendState(dst []byte, s *State) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Applied))
@@ -228,7 +234,10 @@ func appendState(dst []byte, s *State) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Punched))
 	var flags byte
 	if s.Sealed {
-		flags = 1
+		flags |= stateSealed
+	}
+	if s.Doomed {
+		flags |= stateDoomed
 	}
 	return append(dst, flags)
 }
@@ -238,7 +247,7 @@ func parseState(v []byte) (State, error) {
 		return State{}, errShort("segment state", v)
 	}
 	number := func(i int) int64 { return int64(binary.LittleEndian.Uint64(v[i:])) }
-	return State{Applied: number(0), End: number(8), Dead: number(16), Punched: number(24), Sealed: v[32]&1 != 0}, nil
+	return State{Applied: number(0), End: number(8), Dead: number(16), Punched: number(24), Sealed: v[32]&stateSealed != 0, Doomed: v[32]&stateDoomed != 0}, nil
 }
 
 func errShort(what string, v []byte) error {

@@ -5,24 +5,31 @@ import (
 	"time"
 )
 
-// background flushes the index when much was appended, and in time.
+// background flushes the index when much was appended, and in time, and reclaims
+// space.
 func (s *Store) background(ctx context.Context) error {
-	tick := time.NewTicker(s.cfg.FlushEvery)
-	defer tick.Stop()
+	flush := time.NewTicker(s.cfg.FlushEvery)
+	defer flush.Stop()
+	reclaim := time.NewTicker(s.cfg.ReclaimEvery)
+	defer reclaim.Stop()
 	for {
+		var err error
+		what := "index flush"
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.wake:
-		case <-tick.C:
+			err = s.Flush(ctx)
+		case <-flush.C:
+			if s.records.Load() > 0 {
+				err = s.Flush(ctx)
+			}
+		case <-reclaim.C:
+			what = "reclaim"
+			err = s.Reclaim(ctx)
 		}
-		if s.records.Load() == 0 {
-			continue
-		}
-		s.unflushed.Store(0)
-		s.records.Store(0)
-		if err := s.index.Flush(); err != nil {
-			s.cfg.Logger.ErrorContext(ctx, "index flush", "error", err)
+		if err != nil {
+			s.cfg.Logger.ErrorContext(ctx, "background work failed and is tried again", "what", what, "error", err)
 		}
 	}
 }

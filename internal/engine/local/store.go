@@ -37,6 +37,9 @@ type Store struct {
 	stageMu sync.Mutex // guards stages
 	stages  map[uint64]struct{}
 
+	reclaiming sync.Mutex // held by Reclaim; guards reclaim; disk and index are used under it
+	reclaim    reclaimer
+
 	unflushed atomic.Int64 // bytes appended since the index was flushed
 	records   atomic.Int64 // the same in records
 	wake      chan struct{}
@@ -62,6 +65,7 @@ func Open(fs disk.FS, dir string, cfg Config) (*Store, error) {
 		fs: fs, dir: dir, cfg: cfg, memory: newMemory(cfg.Memory), locks: newKeyLocks(),
 		buckets: map[object.BucketName]*bucket{}, stages: map[uint64]struct{}{}, wake: make(chan struct{}, 1),
 	}
+	s.reclaim = reclaimer{punched: map[uint64]int64{}, doomed: map[uint64][]index.DeadKey{}, damaged: map[uint64]bool{}}
 	s.readers.New = func() any { return new(segment.Reader) }
 	if err := s.open(); err != nil {
 		return nil, errors.Join(wrap("open store", fault.Store, dir, err), s.release())
@@ -165,7 +169,8 @@ func (s *Store) release() error {
 	return errors.Join(errs...)
 }
 
-// Run flushes the index as it falls due, until ctx ends.
+// Run flushes the index and gives space back as that falls due, and re-reads what
+// is stored, until ctx ends.
 func (s *Store) Run(ctx context.Context) error { return s.background(ctx) }
 
 func (s *Store) beginStage() uint64 {

@@ -52,13 +52,31 @@ func (w *writer) commit(group []*op) error {
 	if err == nil {
 		err = w.flush()
 	}
-	if err == nil {
-		err = w.file.SyncData() // the acknowledgement below rests on this
-	}
 	if err != nil {
+		return w.takeBack(err)
+	}
+	if err := w.file.SyncData(); err != nil { // the acknowledgement below rests on this
 		return w.poison(err)
 	}
 	return w.apply(false)
+}
+
+// takeBack erases what a failed write left behind the segment's end, durably, so
+// that no refused record is found there after a restart. It needs no room on the
+// disk. What cannot be erased is fenced.
+func (w *writer) takeBack(cause error) error {
+	cause = fmt.Errorf("write segment %d: %w", w.seg.id, cause)
+	from := alignUp(w.end, alignment)
+	err := w.set.fs.PunchHole(w.seg.path, from, max(w.pos-from, 0)+PageSize)
+	if err == nil {
+		err = w.file.Sync()
+	}
+	if err != nil {
+		return w.poison(cause)
+	}
+	w.listed, w.count = w.durableListing()
+	w.pos, w.out, w.records, w.closing = w.end, w.out[:0], nil, nil
+	return cause
 }
 
 // ready makes sure that w has a segment with room, and that pending fences are
@@ -131,7 +149,8 @@ func (w *writer) commitFences(fences []fence) error {
 func (w *writer) distrust() {
 	w.set.mu.Lock()
 	defer w.set.mu.Unlock()
-	w.set.fences = append(w.set.fences, fence{segment: w.seg.id, end: w.end, listed: w.durableListing()})
+	listed, _ := w.durableListing()
+	w.set.fences = append(w.set.fences, fence{segment: w.seg.id, end: w.end, listed: listed})
 }
 
 // poison gives the segment up after a failed write or sync. What the failed
@@ -147,16 +166,17 @@ func (w *writer) poison(cause error) error {
 	return errors.Join(cause, w.writeFences())
 }
 
-// durableListing returns the directory entries of records before w.end.
-func (w *writer) durableListing() []byte {
-	var listed []byte
+// durableListing returns the directory entries, and their number, of records
+// before w.end that no durable directory lists.
+func (w *writer) durableListing() (listed []byte, count int) {
 	_, _, _ = ParseDirectory(directoryAttrs(w.seg.id, 0, append(w.closing, w.listed...)), func(l Listed) {
 		if l.Offset < w.end {
 			h := Header{Kind: l.Kind, Seq: l.Seq, Incarnation: l.Incarnation, Key: l.Key}
 			listed = appendListed(listed, &h, l.Offset)
+			count++
 		}
 	})
-	return listed
+	return listed, count
 }
 
 // Fence notes that an older segment, which a start found unsealed, ends at end.
@@ -284,10 +304,10 @@ func (w *writer) seal() error {
 	if err == nil {
 		err = w.flush()
 	}
-	if err == nil {
-		err = w.file.SyncData()
-	}
 	if err != nil {
+		return w.takeBack(err)
+	}
+	if err := w.file.SyncData(); err != nil {
 		return w.poison(err)
 	}
 	if err := w.apply(true); err != nil {

@@ -1,0 +1,199 @@
+package local_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/larder-cache/larder/internal/engine/disk"
+	"github.com/larder-cache/larder/internal/engine/local"
+	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/object"
+)
+
+func remove(t testing.TB, s *local.Store, key string) {
+	t.Helper()
+	if err := s.Delete(t.Context(), object.DeleteRequest{Bucket: "bucket", Key: object.Key(key)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// verify compares the store with what it should hold.
+func verify(t *testing.T, s *local.Store, want map[string][]byte, gone []string) {
+	t.Helper()
+	var total int64
+	for key, body := range want {
+		got, err := get(s, key, nil)
+		if err != nil || !bytes.Equal(got, body) {
+			t.Errorf("%s: %d of %d bytes, %v", key, len(got), len(body), err)
+		}
+		total += int64(len(body))
+	}
+	for _, key := range gone {
+		if want[key] != nil {
+			continue
+		}
+		if _, err := get(s, key, nil); !errors.Is(err, fault.NotFound) {
+			t.Errorf("%s is back: %v", key, err)
+		}
+	}
+	use, err := s.Usage(t.Context(), "bucket")
+	if err != nil || use.Objects != int64(len(want)) || use.Bytes != total {
+		t.Errorf("usage %+v, %v; want %d objects, %d bytes", use, err, len(want), total)
+	}
+	page, err := s.List(t.Context(), object.ListRequest{Bucket: "bucket", Max: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, e := range page.Entries {
+		keys = append(keys, string(e.Info.Key))
+	}
+	if all := slices.Sorted(maps.Keys(want)); !slices.Equal(keys, all[:min(len(all), 1000)]) {
+		t.Errorf("listed %d keys, want %d", len(keys), len(all))
+	}
+}
+
+func segmentBytes(t *testing.T, fs disk.FS) (n int64) {
+	t.Helper()
+	names, err := fs.List("/store/segments")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		st, err := fs.Stat("/store/segments/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += st.Size()
+	}
+	return n
+}
+
+func TestReclaim(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	cfg := local.Config{ExtentSize: 64 << 10, SegmentSize: 256 << 10, Segments: 2}
+	s := open(t, disk.New(mem), cfg)
+	if _, err := s.CreateBucket(t.Context(), "bucket", object.BucketConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]byte{}
+	var gone []string
+	r := rand.New(rand.NewPCG(1, 2))
+	for round := range 12 {
+		for i := range 60 {
+			key := fmt.Sprintf("k%03d", r.IntN(80))
+			switch {
+			case i%4 == 3 && want[key] != nil:
+				remove(t, s, key)
+				delete(want, key)
+				gone = append(gone, key)
+			case i%17 == 5:
+				want[key] = random(150_000, uint64(i))
+				put(t, s, key, want[key])
+			default:
+				want[key] = random(r.IntN(30_000), uint64(i))
+				put(t, s, key, want[key])
+			}
+		}
+		if err := s.Reclaim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		verify(t, s, want, gone)
+		switch round % 4 {
+		case 1: // crash
+			mem = mem.CrashClone(vfs.CrashCloneCfg{})
+			s = open(t, disk.New(mem), cfg)
+		case 2: // crash, and the index is lost
+			mem = mem.CrashClone(vfs.CrashCloneCfg{})
+			if err := mem.RemoveAll("/store/index"); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, disk.New(mem), cfg)
+		case 3:
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, disk.New(mem), cfg)
+		}
+		verify(t, s, want, gone)
+	}
+	for key := range want {
+		remove(t, s, key)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, disk.New(mem), cfg)
+	for range 3 {
+		if err := s.Reclaim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := segmentBytes(t, disk.New(mem)); n > 20<<10 {
+		t.Errorf("an empty store keeps %d bytes of segments", n)
+	}
+	verify(t, s, nil, gone)
+}
+
+func TestReaderOutlivesItsObject(t *testing.T) {
+	mem := vfs.NewMem()
+	punched := 0
+	fs := disk.Inject(disk.New(mem), func(op disk.Op) disk.Outcome {
+		if op.Kind == disk.OpPunch && strings.HasSuffix(op.Path, ".seg") {
+			punched++
+		}
+		return disk.Outcome{}
+	})
+	s := open(t, fs, local.Config{ExtentSize: 64 << 10, SegmentSize: 256 << 10, Segments: 1})
+	if _, err := s.CreateBucket(t.Context(), "bucket", object.BucketConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	small, large := random(60_000, 1), random(500_000, 2)
+	put(t, s, "small", small)
+	put(t, s, "large", large)
+	var readers []*object.Reader
+	for _, key := range []object.Key{"small", "large"} {
+		r, err := s.Get(t.Context(), object.GetRequest{Bucket: "bucket", Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		readers = append(readers, r)
+	}
+	remove(t, s, "small")
+	put(t, s, "large", []byte("new"))
+	for i := range 10 {
+		put(t, s, fmt.Sprint("filler", i), random(60_000, 3))
+	}
+	for range 3 {
+		if err := s.Reclaim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range [][]byte{small, large} {
+		got, err := io.ReadAll(readers[i].Body)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("reader %d: %d of %d bytes, %v", i, len(got), len(want), err)
+		}
+		if err := readers[i].Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	before := segmentBytes(t, fs)
+	for range 3 {
+		if err := s.Reclaim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := segmentBytes(t, fs); after >= before {
+		t.Errorf("nothing was given back after the readers ended: %d, then %d bytes", before, after)
+	}
+}
