@@ -115,7 +115,7 @@ type Stats struct {
 }
 
 // statsTimeout is how long a daemon has to answer; one that is not sccache never does.
-const statsTimeout = 10 * time.Second
+const statsTimeout = 5 * time.Second
 
 // Stats asks the daemon that p, started with env, talks to.
 func (p Program) Stats(ctx context.Context, env Environ) (Stats, error) {

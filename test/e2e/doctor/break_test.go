@@ -109,16 +109,14 @@ func TestBreakages(t *testing.T) {
 			machine := newPatient(t, version, "cache.test")
 			for _, b := range breakages() {
 				t.Run(b.name, func(t *testing.T) {
-					p := *machine
-					p.t = t
-					p.suffer(b)
+					machine.in(t).suffer(b)
 				})
 			}
 			t.Run("sound", func(t *testing.T) {
-				p := *machine
-				p.t = t
+				p := machine.in(t)
 				server := certified("cache.test", time.Hour)(t)
 				env := sound(server)
+				p.newDaemon(env)
 				env["SSL_CERT_FILE"] = p.trust(server)
 				if started, output := p.starts(env); !started {
 					t.Errorf("sccache does not start: %s", output)
@@ -135,6 +133,7 @@ func (p *patient) suffer(b breakage) {
 	server := b.server(p.t)
 	env := sound(server)
 	maps.Copy(env, b.env)
+	p.newDaemon(env)
 	for name, value := range env {
 		if value == "-" {
 			delete(env, name)
@@ -207,20 +206,20 @@ func TestDaemon(t *testing.T) {
 			for _, tt := range []struct {
 				name   string
 				before map[string]string
-				refuse string // method that the server refuses while the daemon starts
 				cause  string // "" for a daemon that is all right
 			}{
-				{"the same", now, "", ""},
-				{"before the variables", map[string]string{"SCCACHE_IDLE_TIMEOUT": "0"}, "", "Local disk"},
-				{"another bucket", with("SCCACHE_BUCKET", "another"), "", `bucket "another", not "sccache"`},
-				{"another prefix", with("SCCACHE_S3_KEY_PREFIX", "another"), "", "other values of SCCACHE_S3_KEY_PREFIX"},
-				{"another secret", with("AWS_SECRET_ACCESS_KEY", "another"), "", "other values of AWS_SECRET_ACCESS_KEY"},
+				{"the same", now, ""},
+				{"before the variables", map[string]string{"SCCACHE_IDLE_TIMEOUT": "0"}, "Local disk"},
+				{"another bucket", with("SCCACHE_BUCKET", "another"), `bucket "another", not "sccache"`},
+				{"another prefix", with("SCCACHE_S3_KEY_PREFIX", "another"), "other values of SCCACHE_S3_KEY_PREFIX"},
+				{"another secret", with("AWS_SECRET_ACCESS_KEY", "another"), "other values of AWS_SECRET_ACCESS_KEY"},
 			} {
 				t.Run(tt.name, func(t *testing.T) {
-					q := *p
-					q.t = t
-					p.Run(t, tt.before, p.program, "--start-server")
-					defer func() { _ = p.Command(t, harness.Home, tt.before, p.program, "--stop-server").Run() }()
+					q := p.in(t)
+					q.newDaemon(now)
+					tt.before["SCCACHE_SERVER_PORT"] = now["SCCACHE_SERVER_PORT"]
+					q.Run(t, tt.before, p.program, "--start-server")
+					defer q.stop(tt.before)
 					r, well := q.examine(now)
 					status, cause, _ := r.find("daemon")
 					if well != (tt.cause == "") || (status == "failed") != (tt.cause != "") || !strings.Contains(cause, tt.cause) {
@@ -229,8 +228,8 @@ func TestDaemon(t *testing.T) {
 				})
 			}
 			t.Run("another program on the port", func(t *testing.T) {
-				q := *p
-				q.t = t
+				q := p.in(t)
+				delete(now, "SCCACHE_SERVER_PORT")
 				other := p.Command(t, harness.Home, nil, "python3", "-m", "http.server", "--bind", "127.0.0.1", "4226")
 				if err := other.Start(); err != nil {
 					t.Fatal(err)

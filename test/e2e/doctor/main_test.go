@@ -4,6 +4,7 @@ package doctor_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,7 +27,9 @@ func versions() []string {
 type patient struct {
 	*harness.Machine
 	program string
-	t       *testing.T
+	port    *int       // of the next daemon: each has one of its own, for they take their time to end
+	all     *testing.T // that the machine is for
+	t       *testing.T // of now
 }
 
 func newPatient(t *testing.T, version string, names ...string) *patient {
@@ -35,15 +38,40 @@ func newPatient(t *testing.T, version string, names ...string) *patient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &patient{Machine: harness.NewMachine(t, version, names...), program: program, t: t}
+	port := 10000
+	return &patient{Machine: harness.NewMachine(t, version, names...), program: program, port: &port, all: t, t: t}
+}
+
+// in is the same patient in another test.
+func (p patient) in(t *testing.T) *patient {
+	p.t = t
+	return &p
+}
+
+// newDaemon gives env a port that no daemon has had.
+func (p *patient) newDaemon(env map[string]string) {
+	*p.port++
+	env["SCCACHE_SERVER_PORT"] = strconv.Itoa(*p.port)
 }
 
 // starts reports whether a daemon starts with env, and ends it.
 func (p *patient) starts(env map[string]string) (started bool, output string) {
 	p.t.Helper()
 	out, err := p.Command(p.t, harness.Home, env, p.program, "--start-server").CombinedOutput()
-	_ = p.Command(p.t, harness.Home, env, p.program, "--stop-server").Run()
+	if err == nil {
+		p.stop(env)
+	}
 	return err == nil, string(out)
+}
+
+// stop ends a daemon, and does not wait until it has.
+func (p *patient) stop(env map[string]string) {
+	p.t.Helper()
+	cmd := p.Command(p.all, harness.Home, env, p.program, "--stop-server")
+	if err := cmd.Start(); err != nil {
+		p.t.Error(err)
+	}
+	p.all.Cleanup(func() { _ = cmd.Wait() })
 }
 
 // report is what larder doctor --json prints.

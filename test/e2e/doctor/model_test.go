@@ -80,9 +80,7 @@ func TestModel(t *testing.T) {
 			server := newRecorder(t)
 			for _, s := range situations() {
 				t.Run(s.name, func(t *testing.T) {
-					p := *p
-					p.t = t
-					p.compare(server, s)
+					p.in(t).compare(server, s)
 				})
 			}
 		})
@@ -96,6 +94,7 @@ func (p *patient) compare(server *recorder, s situation) {
 		"AWS_EC2_METADATA_DISABLED": "true", "SCCACHE_IDLE_TIMEOUT": "0",
 	}
 	maps.Copy(env, s.env)
+	p.newDaemon(env)
 	for name, value := range env {
 		env[name] = strings.ReplaceAll(value, "PORT", server.port)
 		if value == "-" {
