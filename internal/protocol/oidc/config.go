@@ -228,6 +228,4 @@ var worldIssuers = map[string][]string{
 	"accounts.google.com":                 {"sub", "hd"},
 	"agent.buildkite.com":                 {"organization_id", "pipeline_id"},
 	"app.terraform.io":                    {"terraform_organization_id", "terraform_workspace_id"},
-	"oidc.circleci.com":                   {"oidc.circleci.com/org-id", "oidc.circleci.com/project-id"},
-	"token.actions.codeberg.org":          {"repository_owner_id", "repository_id"},
 }
