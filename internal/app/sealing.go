@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 
@@ -20,4 +21,14 @@ func (c *Config) wrapper() (seal.Wrapper, error) {
 		return nil, errors.New("vault-address is missing beside the other vault settings: set it, or drop them")
 	}
 	return vault.New(c.Vault)
+}
+
+// sealer opens the key that identities are sealed with: in DIR/seal.key, wrapped
+// if Vault is configured. It is made if fresh, when nothing is sealed yet.
+func sealer(ctx context.Context, cfg *Config, fresh bool) (*seal.Key, error) {
+	wrapper, err := cfg.wrapper()
+	if err != nil {
+		return nil, err
+	}
+	return seal.Open(ctx, sealPath(cfg.Dir), wrapper, fresh)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/larder-cache/larder/internal/engine/identity"
 	"github.com/larder-cache/larder/internal/engine/local"
 	"github.com/larder-cache/larder/internal/iam"
-	"github.com/larder-cache/larder/internal/seal"
 )
 
 // Stopped is the identities of a data directory that no server runs on.
@@ -41,11 +40,7 @@ func OpenStopped(ctx context.Context, cfg Config) (*Stopped, error) {
 }
 
 func stoppedIdentities(ctx context.Context, cfg Config, store *local.Store) (*identity.Service, error) {
-	wrapper, err := cfg.wrapper()
-	if err != nil {
-		return nil, err
-	}
-	key, err := seal.Open(ctx, sealPath(cfg.Dir), wrapper, false)
+	key, err := sealer(ctx, &cfg, false)
 	if err != nil {
 		return nil, err
 	}

@@ -134,9 +134,13 @@ const claimNames = `
 	workflow workflow_ref
 	ci_config_ref_uri deployment_tier environment_protected job_id namespace_id namespace_path pipeline_id pipeline_source
 	project_id project_path project_visibility runner_id user_email user_id user_login
+	kubernetes.io.namespace kubernetes.io.node.name kubernetes.io.pod.name kubernetes.io.serviceaccount.name
 `
 
 var claims = strings.Fields(claimNames)
+
+// KnownClaim reports whether a policy may name a claim, as "jwt:claim".
+func KnownClaim(name string) bool { return slices.Contains(claims, name) }
 
 // lookupKey finds a key by its name in full.
 func lookupKey(name string) (*key, error) {

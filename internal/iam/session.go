@@ -35,9 +35,12 @@ type SubjectInfo struct {
 
 // Login is what an issuer's token, already verified, says.
 type Login struct {
-	Issuer   string         // "iss"
-	Sub      string         // "sub"
-	Display  string         // for people to read: a name or address
-	Policies []PolicyName   // mapped from the claims; the unknown ones count as soon as they exist
-	Claims   map[string]any // for "jwt:" conditions
+	Issuer   string       // "iss"
+	Sub      string       // "sub"
+	Display  string       // for people to read: a name or address
+	Policies []PolicyName // mapped from the claims; the unknown ones count as soon as they exist
+
+	// Claims are for "jwt:" conditions; those that no condition can name
+	// (KnownClaim) are left out. A claim inside another is "outer.inner".
+	Claims map[string][]string
 }

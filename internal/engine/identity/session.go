@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -238,22 +237,12 @@ func (l *lateSessions) first(family string) bool {
 	return true
 }
 
-// claimsOf decodes the claims of a token for "jwt:" keys: strings, numbers,
-// bools and lists of them; what is nested is left out.
-func claimsOf(raw map[string]any) map[string][]string {
+// knownClaims returns the claims that conditions can name.
+func knownClaims(all map[string][]string) map[string][]string {
 	claims := map[string][]string{}
-	for name, value := range raw {
-		values, ok := value.([]any)
-		if !ok {
-			values = []any{value}
-		}
-		for _, v := range values {
-			switch v := v.(type) {
-			case string:
-				claims[name] = append(claims[name], v)
-			case bool, float64, json.Number, int64:
-				claims[name] = append(claims[name], fmt.Sprint(v))
-			}
+	for name, values := range all {
+		if iam.KnownClaim(name) {
+			claims[name] = values
 		}
 	}
 	return claims

@@ -74,7 +74,7 @@ func (s *Service) SubjectSession(ctx context.Context, by iam.Actor, login iam.Lo
 	if record.Disabled {
 		return iam.SessionKey{}, fault.Wrap(fault.Unauthenticated, fault.Token, string(name), errors.New("the subject is disabled"))
 	}
-	return s.begin(token{Kind: iam.Subject, Parent: name, ParentID: record.ID, Claims: claimsOf(login.Claims)}, spec)
+	return s.begin(token{Kind: iam.Subject, Parent: name, ParentID: record.ID, Claims: knownClaims(login.Claims)}, spec)
 }
 
 // seen writes a login down, if there is something new about it.

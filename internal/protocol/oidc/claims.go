@@ -82,9 +82,3 @@ func instant(claims map[string][]string, name string) (time.Time, error) {
 	}
 	return time.Unix(int64(seconds), 0), nil
 }
-
-// keptClaims are those that policies can ask for as "jwt:…".
-var keptClaims = []string{
-	"address", "aud", "birthdate", "client_id", "email", "family_name", "gender", "given_name", "groups", "iss", "jti",
-	"middle_name", "name", "nickname", "phone_number", "picture", "preferred_username", "profile", "scope", "sub", "upn", "website",
-}

@@ -192,13 +192,13 @@ func (v *Verifier) checkTimes(claims map[string][]string) (expires time.Time, er
 
 // keep returns the claims that a session carries.
 func (s *source) keep(claims map[string][]string) map[string][]string {
-	kept := make(map[string][]string)
-	names := slices.Clone(keptClaims)
+	var used []string
 	for i := range s.Rules {
-		names = append(names, s.Rules[i].claims()...)
+		used = append(used, s.Rules[i].claims()...)
 	}
-	for _, name := range names {
-		if values, ok := claims[name]; ok {
+	kept := make(map[string][]string)
+	for name, values := range claims {
+		if iam.KnownClaim(name) || slices.Contains(used, name) {
 			kept[name] = values
 		}
 	}

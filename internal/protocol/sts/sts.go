@@ -130,16 +130,8 @@ func (s *Service) exchange(ctx context.Context, call *edge.Call, spec iam.Sessio
 }
 
 func login(identity *oidc.Identity) iam.Login {
-	claims := make(map[string]any, len(identity.Claims))
-	for name, values := range identity.Claims {
-		list := make([]any, len(values))
-		for i, value := range values {
-			list[i] = value
-		}
-		claims[name] = list
-	}
 	return iam.Login{
-		Issuer: identity.Issuer, Sub: identity.Subject, Display: display(identity), Policies: identity.Policies, Claims: claims,
+		Issuer: identity.Issuer, Sub: identity.Subject, Display: display(identity), Policies: identity.Policies, Claims: identity.Claims,
 	}
 }
 
