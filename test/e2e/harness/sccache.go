@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +75,8 @@ func (s *Sccache) TryBuild(t testing.TB, name string) (b Build, out []byte, err 
 
 func (s *Sccache) environment() map[string]string {
 	env := map[string]string{
-		"RUSTC_WRAPPER":        s.Program,
+		"PATH":                 filepath.Dir(s.Program) + ":" + s.Machine.env["PATH"],
+		"RUSTC_WRAPPER":        "sccache",
 		"CARGO_TARGET_DIR":     Home + "/target",
 		"CARGO_INCREMENTAL":    "0",
 		"SCCACHE_IDLE_TIMEOUT": "0",
