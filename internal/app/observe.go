@@ -38,8 +38,9 @@ func (o *observer) observe(e edge.Event) {
 		slog.String("access_key", string(e.Principal.AccessKey)),
 		slog.String("remote", e.RemoteAddr.String()),
 		slog.String("user_agent", e.UserAgent),
+		slog.String("proto", e.Proto),
 	}
-	line := attrs[:13]
+	line := attrs[:14]
 	if e.Lookup != edge.NoLookup {
 		line = append(line, slog.Bool("hit", e.Lookup == edge.Hit))
 	}

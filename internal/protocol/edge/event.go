@@ -29,5 +29,6 @@ type Event struct {
 	RemoteAddr netip.Addr
 	UserAgent  string
 	TLS        bool
+	Proto      string // "HTTP/1.1", "HTTP/2.0"
 	Lookup     Lookup
 }

@@ -177,13 +177,16 @@ func (c *Call) become(identity Identity) {
 // fail answers an error, or aborts the connection if an answer has begun.
 func (p *Pipeline) fail(ctx context.Context, x *exchange, err error) {
 	x.err = err
-	if fault.KindOf(err) == fault.Internal && ctx.Err() == nil {
+	begun := x.w.status != 0
+	if !begun {
+		x.code = x.protocol.WriteError(&x.w, Failure{Err: err, Request: x.req, Operation: x.operation})
+	}
+	if (begun || x.w.status == http.StatusInternalServerError) && fault.KindOf(err) == fault.Internal && ctx.Err() == nil {
 		p.config.Logger.ErrorContext(ctx, "request failed", "request_id", x.req.ID, "error", err)
 	}
-	if x.w.status != 0 {
+	if begun {
 		panic(http.ErrAbortHandler) // p.end reports first; net/http closes the connection
 	}
-	x.code = x.protocol.WriteError(&x.w, Failure{Err: err, Request: x.req, Operation: x.operation})
 }
 
 // end recovers a panic and reports the request.
@@ -216,7 +219,7 @@ func (p *Pipeline) observe(ctx context.Context, x *exchange) {
 		Status: x.w.status, Code: x.code, Err: x.err, BytesIn: x.body.bytes, BytesOut: x.w.bytes,
 		Start: x.req.Received, Duration: p.config.Now().Sub(x.req.Received),
 		Principal: x.call.Credential.Principal, RemoteAddr: x.req.SourceIP,
-		UserAgent: x.req.Header.Get("User-Agent"), TLS: x.req.TLS, Lookup: x.call.Lookup,
+		UserAgent: x.req.Header.Get("User-Agent"), TLS: x.req.TLS, Proto: x.raw.Proto, Lookup: x.call.Lookup,
 	}
 	if event.Err == nil && x.call.lateErr != nil {
 		event.Code, event.Err = x.call.lateCode, x.call.lateErr

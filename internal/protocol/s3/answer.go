@@ -60,7 +60,7 @@ func describeObject(h http.Header, info *object.Info) *setter {
 	set.optional("Expires", m.Expires)
 	set.optional("X-Amz-Storage-Class", m.StorageClass)
 	for name, value := range m.User {
-		set.add(http.CanonicalHeaderKey("X-Amz-Meta-"+name), value)
+		set.add("x-amz-meta-"+strings.ToLower(name), value) // as S3 spells it: some clients keep the case
 	}
 	if len(info.Tags) > 0 {
 		set.add("X-Amz-Tagging-Count", strconv.Itoa(len(info.Tags)))

@@ -16,6 +16,7 @@ type Program struct {
 	Path string
 	Dir  string            // its home and working folder
 	Env  map[string]string // all of its variables but PATH and HOME
+	Args []string          // before those of each command
 
 	t testing.TB
 }
@@ -32,7 +33,7 @@ func NewProgram(t testing.TB, name string, env map[string]string) *Program {
 func (p *Program) Command(args ...string) *exec.Cmd {
 	all := map[string]string{"PATH": os.Getenv("PATH"), "HOME": p.Dir, "LANG": "C.UTF-8"}
 	maps.Copy(all, p.Env)
-	cmd := exec.CommandContext(p.t.Context(), p.Path, args...)
+	cmd := exec.CommandContext(p.t.Context(), p.Path, slices.Concat(p.Args, args)...)
 	cmd.Dir = p.Dir
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		cmd.Env = append(cmd.Env, k+"="+all[k])

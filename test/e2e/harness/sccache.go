@@ -128,7 +128,7 @@ func (s *Sccache) stats(t testing.TB, env map[string]string) Stats {
 func (s *Sccache) Objects(all []Access) []Access {
 	var mine []Access
 	for _, a := range all {
-		if strings.HasPrefix(a.Remote, s.Machine.IP+":") && !strings.HasSuffix(a.Path, ".sccache_check") {
+		if a.Remote == s.Machine.IP && !strings.HasSuffix(a.Path, ".sccache_check") {
 			mine = append(mine, a)
 		}
 	}
