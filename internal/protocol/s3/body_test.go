@@ -124,13 +124,12 @@ func TestTrailer(t *testing.T) {
 				"X-Amz-Decoded-Content-Length", fmt.Sprint(len(body)), "Content-Encoding", "aws-chunked")
 			sigv4.Sign(r, rootKey, "us-east-1", "s3", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", epoch)
 			response := s.do(r)
-			defer func() { _ = response.Body.Close() }()
-			text, _ := io.ReadAll(response.Body)
-			if response.StatusCode != tt.status || !strings.Contains(string(text), tt.want) {
-				t.Errorf("answer %d %s", response.StatusCode, text)
+			text := response.Body
+			if response.Code != tt.status || !strings.Contains(text, tt.want) {
+				t.Errorf("answer %d %s", response.Code, text)
 			}
 			got, body2 := s.call("GET", "/plain/a", "", "X-Amz-Checksum-Mode", "ENABLED")
-			if tt.status != 200 && got.StatusCode != 404 {
+			if tt.status != 200 && got.Code != 404 {
 				t.Errorf("a refused body was stored: %q", body2)
 			}
 			if tt.status == 200 && (body2 != body || got.Header.Get("X-Amz-Checksum-Crc32") != "7ErD0A==" || got.Header.Get("Content-Encoding") != "") {
@@ -151,15 +150,15 @@ func TestChecksums(t *testing.T) {
 			s := newServer(t, s3.Config{})
 			s.bucket(bucket, object.BucketConfig{Cache: bucket == "cache"})
 			response, text := s.call("PUT", "/"+string(bucket)+"/a", body, "X-Amz-Checksum-"+name, want, "Content-Md5", "nhB9nTcrtoJr2B01QqQZ1g==")
-			if response.StatusCode != 200 || response.Header.Get("X-Amz-Checksum-"+name) != want {
-				t.Errorf("%s: %d %s %v", name, response.StatusCode, text, response.Header)
+			if response.Code != 200 || response.Header.Get("X-Amz-Checksum-"+name) != want {
+				t.Errorf("%s: %d %s %v", name, response.Code, text, response.Header)
 			}
 			wrong := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", base64.StdEncoding.DecodedLen(len(want))-strings.Count(want, "="))))
-			if response, text = s.call("PUT", "/"+string(bucket)+"/a", body, "X-Amz-Checksum-"+name, wrong); response.StatusCode != 400 || !strings.Contains(text, "BadDigest") {
-				t.Errorf("%s: %d %s", name, response.StatusCode, text)
+			if response, text = s.call("PUT", "/"+string(bucket)+"/a", body, "X-Amz-Checksum-"+name, wrong); response.Code != 400 || !strings.Contains(text, "BadDigest") {
+				t.Errorf("%s: %d %s", name, response.Code, text)
 			}
-			if response, text = s.call("PUT", "/"+string(bucket)+"/a", body, "Content-Md5", "nhB9nTcrtoJr2B01QqQZ1Q=="); response.StatusCode != 400 || !strings.Contains(text, "BadDigest") {
-				t.Errorf("%s: %d %s", name, response.StatusCode, text)
+			if response, text = s.call("PUT", "/"+string(bucket)+"/a", body, "Content-Md5", "nhB9nTcrtoJr2B01QqQZ1Q=="); response.Code != 400 || !strings.Contains(text, "BadDigest") {
+				t.Errorf("%s: %d %s", name, response.Code, text)
 			}
 		}
 	}
@@ -264,7 +263,7 @@ func TestDamagedBodyAborts(t *testing.T) {
 	s.call("PUT", "/plain/a", strings.Repeat("x", 1000))
 	listener := httptest.NewServer(s.over(t, &damaged{s.store}))
 	defer listener.Close()
-	r, err := http.NewRequestWithContext(t.Context(), "GET", listener.URL+"/plain/a", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, listener.URL+"/plain/a", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +287,7 @@ func TestMultipartOfSeveral(t *testing.T) {
 	var doc strings.Builder
 	for i, part := range parts {
 		response, text := s.call("PUT", fmt.Sprintf("/plain/big?uploadId=%s&partNumber=%d", id, 2*i+1), part)
-		if response.StatusCode != 200 {
+		if response.Code != 200 {
 			t.Fatal(text)
 		}
 		fmt.Fprintf(&doc, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>", 2*i+1, etag(response))
@@ -302,12 +301,12 @@ func TestMultipartOfSeveral(t *testing.T) {
 		t.Fatal(text)
 	}
 	response, body := s.call("GET", "/plain/big?partNumber=3", "", "X-Amz-Checksum-Mode", "ENABLED")
-	if response.StatusCode != 206 || body != "tail" || response.Header.Get("Content-Range") != "bytes 5242880-5242883/5242884" ||
+	if response.Code != 206 || body != "tail" || response.Header.Get("Content-Range") != "bytes 5242880-5242883/5242884" ||
 		response.Header.Get("X-Amz-Mp-Parts-Count") != "2" || response.Header.Get("X-Amz-Checksum-Crc64nvme") != "" {
-		t.Errorf("part 3: %d %q %v", response.StatusCode, body, response.Header)
+		t.Errorf("part 3: %d %q %v", response.Code, body, response.Header)
 	}
-	if response, body := s.call("GET", "/plain/big", ""); response.StatusCode != 200 || body != parts[0]+parts[1] {
-		t.Errorf("whole: %d, %d bytes", response.StatusCode, len(body))
+	if response, body := s.call("GET", "/plain/big", ""); response.Code != 200 || body != parts[0]+parts[1] {
+		t.Errorf("whole: %d, %d bytes", response.Code, len(body))
 	}
 }
 

@@ -3,7 +3,6 @@ package s3_test
 import (
 	"encoding/base64"
 	"encoding/xml"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -83,9 +82,8 @@ func FuzzForm(f *testing.F) {
 		s.bucket("plain", object.BucketConfig{})
 		s.allow = func(iam.Principal, iam.Check) bool { return true }
 		response := s.do(request("POST", "/plain", body, "Content-Type", "multipart/form-data; boundary=xx"))
-		_ = response.Body.Close()
-		if response.StatusCode >= 500 && response.StatusCode != http.StatusNotImplemented {
-			t.Errorf("status %d", response.StatusCode)
+		if response.Code >= 500 && response.Code != http.StatusNotImplemented {
+			t.Errorf("status %d", response.Code)
 		}
 	})
 }
@@ -105,13 +103,12 @@ func FuzzQuery(f *testing.F) {
 			r := request(http.MethodGet, path, "")
 			r.Method, r.URL.RawQuery = method, query
 			response := s.do(r)
-			body, err := io.ReadAll(response.Body)
-			_ = response.Body.Close()
-			if err != nil || response.StatusCode >= 500 && response.StatusCode != http.StatusNotImplemented {
-				t.Errorf("%s %s?%s: %d %s", method, path, query, response.StatusCode, body)
+			body := response.Body
+			if response.Code >= 500 && response.Code != http.StatusNotImplemented {
+				t.Errorf("%s %s?%s: %d %s", method, path, query, response.Code, body)
 			}
 			if response.Header.Get("Content-Type") == "application/xml" && method != http.MethodHead {
-				if err := xml.Unmarshal(body, new(struct{})); err != nil {
+				if err := xml.Unmarshal([]byte(body), new(struct{})); err != nil {
 					t.Errorf("%s %s?%s: %v: %s", method, path, query, err, body)
 				}
 			}

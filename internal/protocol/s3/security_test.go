@@ -96,14 +96,13 @@ func TestForgedSignatures(t *testing.T) {
 				forge(r, "")
 				r.Body, r.ContentLength = body, 5
 				response := s.do(r)
-				defer func() { _ = response.Body.Close() }()
-				text, _ := io.ReadAll(response.Body)
+				text := response.Body
 				wants := []int{http.StatusForbidden}
 				if strings.Contains(form, "version 2") || strings.HasPrefix(form, "half") {
 					wants = []int{http.StatusBadRequest, http.StatusForbidden}
 				}
-				if !slices.Contains(wants, response.StatusCode) {
-					t.Errorf("answer %d %s", response.StatusCode, text)
+				if !slices.Contains(wants, response.Code) {
+					t.Errorf("answer %d %s", response.Code, text)
 				}
 				if body.read {
 					t.Error("the body was read")
@@ -177,7 +176,7 @@ func TestEveryRouteIsAuthorised(t *testing.T) {
 // answerTo is status and body of a signed request, without its id.
 func answerTo(s *server, method, target, body string, headers ...string) string {
 	response, text := s.call(method, target, body, headers...)
-	return fmt.Sprint(response.StatusCode, " ", requestID.ReplaceAllString(text, ""))
+	return fmt.Sprint(response.Code, " ", requestID.ReplaceAllString(text, ""))
 }
 
 // TestChecks pins which rights an operation needs: what is authorised is what is
@@ -219,8 +218,8 @@ func TestChecks(t *testing.T) {
 			for denied := range strings.SplitSeq(tt.want, ", ") {
 				s.allow = func(_ iam.Principal, c iam.Check) bool { return describeCheck(c) != denied }
 				response, _ := s.call(tt.method, tt.target, "", tt.headers...)
-				if response.StatusCode != http.StatusForbidden {
-					t.Errorf("without %s: status %d", denied, response.StatusCode)
+				if response.Code != http.StatusForbidden {
+					t.Errorf("without %s: status %d", denied, response.Code)
 				}
 			}
 			s.asked = nil
@@ -258,8 +257,8 @@ func TestBadKeys(t *testing.T) {
 			continue // net/http refuses it before us
 		}
 		response, body := s.call(http.MethodGet, target, "")
-		if response.StatusCode != http.StatusBadRequest || !strings.Contains(body, want) {
-			t.Errorf("%.40s: %d %s", target, response.StatusCode, body)
+		if response.Code != http.StatusBadRequest || !strings.Contains(body, want) {
+			t.Errorf("%.40s: %d %s", target, response.Code, body)
 		}
 	}
 }
@@ -280,8 +279,8 @@ func TestSubresourcesNeverFallBack(t *testing.T) {
 				}
 				s := newServer(t, s3.Config{})
 				s.bucket("plain", object.BucketConfig{})
-				if response, _ := s.call(method, target(route), ""); response.StatusCode != http.StatusNotImplemented {
-					t.Errorf("%v: status %d", route, response.StatusCode)
+				if response, _ := s.call(method, target(route), ""); response.Code != http.StatusNotImplemented {
+					t.Errorf("%v: status %d", route, response.Code)
 				}
 				assertUnchanged(t, s)
 			}
@@ -339,17 +338,15 @@ func TestOverridesNeedASignature(t *testing.T) {
 	s.allow = func(iam.Principal, iam.Check) bool { return true }
 	for target, want := range map[string]int{"/plain/a": 200, "/plain/a?response-content-type=text/html": 400} {
 		response := s.do(request("GET", target, ""))
-		_ = response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("%s: status %d, want %d", target, response.StatusCode, want)
+		if response.Code != want {
+			t.Errorf("%s: status %d, want %d", target, response.Code, want)
 		}
 	}
 	presigned := request("GET", "/plain/a?response-content-type=text/plain%0d%0aSet-Cookie:+a", "")
 	sigv4.Presign(presigned, rootKey, "us-east-1", "s3", epoch, time.Hour)
 	response := s.do(presigned)
-	_ = response.Body.Close()
-	if response.StatusCode != 200 || response.Header.Get("Set-Cookie") != "" {
-		t.Errorf("status %d, header %v", response.StatusCode, response.Header)
+	if response.Code != 200 || response.Header.Get("Set-Cookie") != "" {
+		t.Errorf("status %d, header %v", response.Code, response.Header)
 	}
 }
 
@@ -425,10 +422,9 @@ func TestForm(t *testing.T) {
 			}
 			body, kind := form(fields, tt.file)
 			response := s.do(request("POST", cmp.Or(tt.target, "/plain"), body, "Content-Type", kind))
-			defer func() { _ = response.Body.Close() }()
-			text, _ := io.ReadAll(response.Body)
-			if response.StatusCode != tt.status || !strings.Contains(string(text), tt.want) {
-				t.Errorf("answer %d %s", response.StatusCode, text)
+			text := response.Body
+			if response.Code != tt.status || !strings.Contains(text, tt.want) {
+				t.Errorf("answer %d %s", response.Code, text)
 			}
 			if tt.status >= 400 {
 				assertUnchanged(t, s)
@@ -450,9 +446,8 @@ func TestFormCutOff(t *testing.T) {
 	body, kind := form([][2]string{{"key", "a"}}, "text")
 	for n := range len(body) - len("\r\n--xx--\r\n") + 5 {
 		response := s.do(request("POST", "/plain", body[:n], "Content-Type", kind))
-		_ = response.Body.Close()
-		if response.StatusCode < 400 {
-			t.Errorf("cut at %d: status %d", n, response.StatusCode)
+		if response.Code < 400 {
+			t.Errorf("cut at %d: status %d", n, response.Code)
 		}
 	}
 	assertUnchanged(t, s)
