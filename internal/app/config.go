@@ -92,9 +92,6 @@ func (c *Config) check() error {
 	if strings.ContainsAny(c.RootUser, "=,") {
 		return errors.New("root-user has no '=' and no ','")
 	}
-	if c.Vault.Address == "" && (c.Vault.Key != "" || c.Vault.TokenFile != "") {
-		return errors.New("vault-key and vault-token-file need vault-address")
-	}
 	if c.PprofAddress != "" {
 		if err := checkPrivate(c.PprofAddress); err != nil {
 			return fmt.Errorf("pprof: %w", err)

@@ -89,7 +89,9 @@ func (e *endpoint) run(ctx context.Context, drain time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = e.server.Close()
 	}
-	<-served // http.ErrServerClosed
+	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
 	return err
 }
 

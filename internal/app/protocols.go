@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"path/filepath"
 
 	"github.com/larder-cache/larder/internal/engine/identity"
 	"github.com/larder-cache/larder/internal/engine/local"
@@ -18,7 +17,6 @@ import (
 	"github.com/larder-cache/larder/internal/protocol/sigv4"
 	"github.com/larder-cache/larder/internal/protocol/sts"
 	"github.com/larder-cache/larder/internal/seal"
-	"github.com/larder-cache/larder/internal/vault"
 )
 
 // The proofs that what the protocols ask for is what the engines offer.
@@ -63,13 +61,11 @@ func (s *server) sealKey(ctx context.Context) (*seal.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	var wrapper seal.Wrapper
-	if s.cfg.Vault.Address != "" {
-		if wrapper, err = vault.New(s.cfg.Vault); err != nil {
-			return nil, err
-		}
+	wrapper, err := s.cfg.wrapper()
+	if err != nil {
+		return nil, err
 	}
-	return seal.Open(ctx, filepath.Join(s.cfg.Dir, "seal.key"), wrapper, sealed == 0)
+	return seal.Open(ctx, sealPath(s.cfg.Dir), wrapper, sealed == 0)
 }
 
 func (k RootKey) identity() identity.Root {

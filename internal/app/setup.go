@@ -48,9 +48,9 @@ func (s *server) setUp(ctx context.Context) error {
 		return err
 	}
 	if done > 0 || s.cfg.MinIO {
-		return s.refreshProfile()
+		return s.refreshProfile(ctx)
 	}
-	profile, err := s.makeProfile()
+	profile, err := s.makeProfile(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,20 +81,20 @@ func (s *server) makeCache(ctx context.Context, secret iam.Secret) error {
 
 // makeProfile keeps the profile of the cache user, with a new secret unless a
 // start that was cut off made one.
-func (s *server) makeProfile() (sccache.Profile, error) {
+func (s *server) makeProfile(ctx context.Context) (sccache.Profile, error) {
 	profile, err := sccache.LoadProfile(profilePath(s.cfg.Dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		profile = sccache.Profile{Bucket: cacheBucket, AccessKey: cacheUser, Secret: randomSecret()}
 	} else if err != nil {
 		return profile, err
 	}
-	profile = s.locate(profile)
+	profile = s.locate(ctx, profile)
 	return profile, profile.Save(profilePath(s.cfg.Dir))
 }
 
 // refreshProfile keeps the address in the profile true. Nobody needs a profile
 // who has none.
-func (s *server) refreshProfile() error {
+func (s *server) refreshProfile(ctx context.Context) error {
 	old, err := sccache.LoadProfile(profilePath(s.cfg.Dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -102,14 +102,14 @@ func (s *server) refreshProfile() error {
 	if err != nil {
 		return err
 	}
-	if profile := s.locate(old); profile != old {
+	if profile := s.locate(ctx, old); profile != old {
 		return profile.Save(profilePath(s.cfg.Dir))
 	}
 	return nil
 }
 
 // locate sets where and how the server is reached.
-func (s *server) locate(profile sccache.Profile) sccache.Profile {
+func (s *server) locate(ctx context.Context, profile sccache.Profile) sccache.Profile {
 	profile.Endpoint = clientURL(s.cfg, s.listeners[0].address(), s.certs != nil)
 	profile.Region = s.cfg.Region
 	profile.CAFile, _ = filepath.Abs(s.ca)
@@ -121,7 +121,7 @@ func (s *server) locate(profile sccache.Profile) sccache.Profile {
 		profile.Domain = s.cfg.Domains[0]
 	}
 	return profile.ChooseStyle(func(host string) bool {
-		addresses, err := net.LookupHost(host)
+		addresses, err := net.DefaultResolver.LookupHost(ctx, host)
 		return err == nil && len(addresses) > 0
 	})
 }
