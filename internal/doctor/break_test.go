@@ -1,9 +1,11 @@
 package doctor_test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +89,10 @@ func networkBroken() []breakage {
 			b.onlyGlibc("nss.example")
 			b.cfg.Environ["SCCACHE_ENDPOINT"] = "http://nss.example:" + b.server.port()
 		}, "name", "", []string{"nss.example is not found by the rules of sccache's own resolver", "found by those of glibc"}, "/etc/hosts"},
+		{"name server that does not answer", v19, func(b *bed) {
+			b.http()
+			b.cfg.Resolver.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, os.ErrDeadlineExceeded }
+		}, "name", doctor.Warning, []string{"no name server answers", "each new connection waits"}, "/etc/resolv.conf"},
 		{"untrusted certificate", v19, func(b *bed) { b.https(time.Now(), "cache.example"); delete(b.cfg.Environ, "SSL_CERT_FILE") }, "tls", "", []string{"does not trust", "authority"}, "SSL_CERT_FILE="},
 		{"untrusted certificate, 0.16", v16, func(b *bed) { b.https(time.Now(), "cache.example"); delete(b.cfg.Environ, "SSL_CERT_FILE") }, "tls", "", []string{"does not trust"}, "SSL_CERT_FILE="},
 		{"trust file is not there", v19, func(b *bed) { b.https(time.Now(), "cache.example"); b.cfg.Environ["SSL_CERT_FILE"] = "/nowhere/ca.crt" }, "tls", "", []string{"/nowhere/ca.crt is not there"}, "SSL_CERT_FILE"},

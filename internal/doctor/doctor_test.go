@@ -42,7 +42,7 @@ func newBed(t *testing.T, release string) *bed {
 		GOOS: "linux", Root: b.root,
 		Resolver: &sccache.Resolver{
 			Root: b.root, Hostname: "box", Getent: "-",
-			Dial: func(context.Context, string, string) (net.Conn, error) { return nil, os.ErrDeadlineExceeded },
+			Dial: emptyNameServer(t),
 		},
 		Environ: sccache.Environ{
 			"HOME": b.root, "PATH": bin + ":/usr/bin:/bin",
@@ -65,6 +65,32 @@ func (b *bed) file(name, content string) string {
 		b.t.Fatal(err)
 	}
 	return path
+}
+
+// emptyNameServer returns how to reach a name server that knows no name.
+func emptyNameServer(t *testing.T) func(context.Context, string, string) (net.Conn, error) {
+	t.Helper()
+	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	go func() {
+		buf := make([]byte, 1500)
+		for {
+			n, peer, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			const response, nameError = 0x80, 3
+			buf[2] |= response
+			buf[3] |= nameError
+			_, _ = conn.WriteTo(buf[:n], peer)
+		}
+	}()
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, conn.LocalAddr().String())
+	}
 }
 
 // freePort returns a port that nothing listens on.

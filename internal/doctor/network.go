@@ -41,6 +41,11 @@ func (p *patient) name(ctx context.Context) Finding {
 	if p.ip == host {
 		return ok(host + " is an address")
 	}
+	if resolver.Stalls(ctx, host) {
+		return warn(
+			fmt.Sprintf("%s is %s by the hosts file, but sccache also asks for its other kind of address, and no name server answers: each new connection waits for that", host, strings.Join(texts, ", ")),
+			"name a server that answers in /etc/resolv.conf")
+	}
 	return ok(fmt.Sprintf("%s is %s, by the rules of %s", host, strings.Join(texts, ", "), rulesText(resolver.Rules)))
 }
 

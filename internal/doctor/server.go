@@ -193,7 +193,9 @@ func (p *patient) readCheck(context.Context) Finding {
 	case r.status == http.StatusTooManyRequests, r.code == "SlowDown":
 		return warn("the server is asked too much: GET answers "+r.String(), "see the limits of the server, or a proxy before it")
 	case r.status == http.StatusForbidden:
-		return failed("may not read: GET "+p.path(checkKey)+" answers "+r.String()+p.fatal(), "allow this user s3:GetObject on "+p.path("*"))
+		return failed(
+			fmt.Sprintf("may not read, or there is no bucket %q, which the server tells only those who may: GET %s answers %s%s", p.config.Bucket, p.path(checkKey), r, p.fatal()),
+			"see that SCCACHE_BUCKET is right, and allow this user s3:GetObject on "+p.path("*"))
 	case r.status >= 500:
 		return failed("the server is in trouble: GET answers "+r.String()+p.fatal(), "look into the server's log")
 	}

@@ -218,6 +218,20 @@ func sorted(addrs []netip.Addr) []netip.Addr {
 	return slices.Compact(addrs)
 }
 
+// Stalls reports whether each new connection to host waits for a name server
+// that does not answer, although the hosts file knows the name. By the rules of
+// Own both kinds of addresses are looked for, and the kind that the hosts file
+// does not hold is asked for.
+func (r *Resolver) Stalls(ctx context.Context, host string) bool {
+	addrs := r.hosts(host)
+	if r.Rules != Own || len(addrs) == 0 || addrs[0].BitLen() != addrs[len(addrs)-1].BitLen() {
+		return false
+	}
+	conf := r.resolvConf()
+	_, err := r.query(ctx, conf.servers, strings.TrimSuffix(host, "."))
+	return err != nil
+}
+
 // FoundByAll reports whether host has an address by the rules of every sccache
 // that runs on Linux, so that it may be told to clients whose release is not
 // known.
