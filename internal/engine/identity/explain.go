@@ -7,60 +7,58 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// Explanation is a decision about somebody who is not asking himself.
-type Explanation struct {
-	Decision  iam.Decision
-	Principal iam.Principal     // as whom he would sign
-	Policies  []iam.NamedPolicy // that count for him now: his own, and those of his groups
-	Inline    *iam.Policy       // a service account's own
-	Bucket    *iam.Policy       // the bucket's
-	Refused   string            // why he could not even sign in; "" if he could
+// Explain decides what a user, service account, subject or root may, by what
+// counts now. An unknown one is NotFound of noun User.
+func (s *Service) Explain(ctx context.Context, q iam.Question) (iam.Explanation, error) {
+	r, err := q.Request(s.now())
+	if err != nil {
+		return iam.Explanation{}, err
+	}
+	st := s.current.Load()
+	refused := ""
+	if r.Principal, refused, err = s.principal(st, q.User); err != nil {
+		return iam.Explanation{}, err
+	}
+	if r.BucketPolicy, err = s.bucketPolicy(ctx, r.Check.Resource.Bucket); err != nil {
+		return iam.Explanation{}, err
+	}
+	if r.Check.Resource.Key != "" {
+		r.Facts.ExistingTag = s.tagsOf(ctx, r.Check.Resource)
+	}
+	e := iam.Explain(r, s.grants(st, r.Principal))
+	e.Refused = refused
+	e.Allowed = e.Allowed && refused == ""
+	return e, nil
 }
 
-// Explain decides what a user, service account, subject or root may; "" is
-// anonymous. An unknown name is NotFound of noun User.
-func (s *Service) Explain(ctx context.Context, name string, check iam.Check, facts iam.Facts) (Explanation, error) {
-	st := s.current.Load()
-	var e Explanation
+// principal is as whom somebody of a name would sign, and why he could not.
+func (s *Service) principal(st *state, name string) (p iam.Principal, refused string, err error) {
 	user, isUser := st.doc.Users[iam.UserName(name)]
 	account, isAccount := st.doc.Accounts[iam.AccessKeyID(name)]
 	subject, isSubject := st.doc.Subjects[iam.UserName(name)]
 	switch {
 	case name == "":
 	case iam.UserName(name) == s.RootName():
-		e.Principal = iam.Principal{Kind: iam.Root, User: s.RootName()}
+		p = iam.Principal{Kind: iam.Root, User: s.RootName(), AccessKey: iam.AccessKeyID(name)}
 	case isUser:
-		e.Principal = iam.Principal{Kind: iam.User, User: iam.UserName(name)}
+		p = iam.Principal{Kind: iam.User, User: iam.UserName(name), AccessKey: iam.AccessKeyID(name)}
 		if user.Disabled {
-			e.Refused = "the user is disabled"
+			refused = "the user is disabled"
 		}
 	case isAccount:
-		e.Principal = iam.Principal{Kind: iam.ServiceAccount, Parent: account.Kind, User: account.Parent, Claims: account.Claims, Expires: account.Expires}
+		p = iam.Principal{Kind: iam.ServiceAccount, Parent: account.Kind, User: account.Parent, AccessKey: iam.AccessKeyID(name), Claims: account.Claims}
 		if account.Kind == iam.Root {
-			e.Principal.User = s.RootName()
+			p.User = s.RootName()
 		}
-		e.Refused = s.accountState(st, account, s.now())
+		refused = s.accountState(st, account, s.now())
 	case isSubject:
-		e.Principal = iam.Principal{Kind: iam.Session, Parent: iam.Subject, User: iam.UserName(name)}
+		p = iam.Principal{Kind: iam.Session, Parent: iam.Subject, User: iam.UserName(name)}
 		if subject.Disabled || s.lapsed(subject, s.now()) {
-			e.Refused = "the subject is disabled or has lapsed"
+			refused = "the subject is disabled or has lapsed"
 		}
 	default:
-		return Explanation{}, fault.Missing(fault.User, name)
+		return p, "", fault.Missing(fault.User, name)
 	}
-	if name != "" && !isSubject {
-		e.Principal.AccessKey = iam.AccessKeyID(name)
-	}
-	e.Principal.Groups = st.holders[e.Principal.User].groups
-	grants := s.grants(st, e.Principal)
-	e.Policies, e.Inline = grants.Policies, grants.Inline
-	var err error
-	if e.Bucket, err = s.bucketPolicy(ctx, check.Resource.Bucket); err != nil {
-		return Explanation{}, err
-	}
-	if check.Resource.Key != "" {
-		facts.ExistingTag = s.tagsOf(ctx, check.Resource)
-	}
-	e.Decision = iam.Evaluate(iam.Request{Principal: e.Principal, Check: check, Facts: facts, BucketPolicy: e.Bucket}, grants)
-	return e, nil
+	p.Groups = st.holders[p.User].groups
+	return p, refused, nil
 }

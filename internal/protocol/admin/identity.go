@@ -24,6 +24,9 @@ type Identity interface {
 	// RootName is the name of the root user.
 	RootName() iam.UserName
 
+	// Explain decides what somebody may; an unknown one is fault.NotFound.
+	Explain(ctx context.Context, q iam.Question) (iam.Explanation, error)
+
 	// CheckBucketPolicy parses a bucket policy before a bucket gets it.
 	CheckBucketPolicy(document []byte, bucket object.BucketName) (*iam.Policy, error)
 }
