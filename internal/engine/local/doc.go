@@ -13,6 +13,7 @@
 //	FORMAT      the format's version and the store's identity; text
 //	LOCK        held while a process has the store open
 //	CLEAN       written by Close, removed by Open
+//	BALLAST     preallocated; given up when the disk is full
 //	segments/   the content (package segment draws it)
 //	index/      the index (package index), which can be deleted
 //

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/larder-cache/larder/internal/engine/disk"
 	"github.com/larder-cache/larder/internal/engine/index"
 	"github.com/larder-cache/larder/internal/engine/segment"
 )
@@ -31,6 +32,17 @@ const (
 func (s *Store) Reclaim(ctx context.Context) error {
 	s.reclaiming.Lock()
 	defer s.reclaiming.Unlock()
+	err := s.reclaimOnce(ctx)
+	if disk.IsFull(err) && s.space.drop() {
+		err = s.reclaimOnce(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return s.space.float()
+}
+
+func (s *Store) reclaimOnce(ctx context.Context) error {
 	if err := s.removeDoomed(); err != nil {
 		return fmt.Errorf("reclaim: %w", err)
 	}

@@ -26,6 +26,7 @@ type Store struct {
 	index  *index.Index
 
 	seq     atomic.Uint64 // the store-wide counter: the last seq drawn
+	space   *space
 	memory  *memory
 	locks   *keyLocks
 	lookups sync.RWMutex // shared from looking a location up to pinning it
@@ -80,7 +81,11 @@ func (s *Store) open() (err error) {
 	if err := unmark(s.fs, s.dir); err != nil {
 		return err
 	}
-	if s.index, err = openIndex(s.fs, s.dir, s.cfg); err != nil {
+	s.space = newSpace(s.fs, s.dir, s.cfg.Reserve)
+	if err := s.space.float(); err != nil {
+		s.cfg.Logger.Warn("no ballast for a full disk", "error", err)
+	}
+	if s.index, err = openIndex(s.fs, s.dir, s.cfg, s.space.drop); err != nil {
 		return err
 	}
 	var damage []segment.Damage
@@ -102,7 +107,7 @@ func (s *Store) open() (err error) {
 }
 
 // openIndex opens the index, or makes an empty one for replay to fill.
-func openIndex(fs disk.FS, dir string, cfg Config) (*index.Index, error) {
+func openIndex(fs disk.FS, dir string, cfg Config, rescue func() bool) (*index.Index, error) {
 	dir = fs.PathJoin(dir, indexDir)
 	ic := cfg.Index
 	ic.Logger = cfg.Logger
@@ -116,16 +121,24 @@ func openIndex(fs disk.FS, dir string, cfg Config) (*index.Index, error) {
 			return nil, err
 		}
 	}
-	return index.Open(fs, dir, ic)
+	return index.Open(disk.Rescue(fs, rescue), dir, ic)
 }
 
-// append writes records durably and applies them to the index.
+// append writes records durably and applies them to the index. Content is refused
+// when the disk has no room but its reserve; what frees space is not, and gets the
+// ballast if it must.
 func (s *Store) append(recs ...*segment.Record) error {
-	var size int64
-	for _, r := range recs {
-		size += int64(len(r.Body)) + int64(len(r.Attrs))
+	size, content := grows(recs)
+	if content {
+		if err := s.space.room(size); err != nil {
+			return err
+		}
 	}
-	if err := s.segs.Append(recs...); err != nil {
+	err := s.segs.Append(recs...)
+	if err != nil && !content && disk.IsFull(err) && s.space.drop() {
+		err = s.segs.Append(recs...)
+	}
+	if err != nil {
 		return err
 	}
 	if s.unflushed.Add(size) >= s.cfg.FlushBytes || s.records.Add(int64(len(recs))) >= s.cfg.FlushRecords {
