@@ -233,8 +233,8 @@ func (x *Index) Close() error {
 // Metrics are Pebble's own.
 func (x *Index) Metrics() *pebble.Metrics { return x.db.Metrics() }
 
-// Object returns a key's current record; ok is false if there is none. A key
-// whose newest record is lost is ErrLost.
+// Object returns a key's current record; ok is false if there is none. When its
+// newest record is lost, the error is ErrLost beside the newest that there is.
 func (x *Index) Object(incarnation uint64, key []byte) (e Entry, ok bool, err error) {
 	v, err := x.get(appendKey(make([]byte, 0, 80), spaceObject, incarnation, key))
 	if err != nil {
@@ -245,34 +245,7 @@ func (x *Index) Object(incarnation uint64, key []byte) (e Entry, ok bool, err er
 			return Entry{}, false, err
 		}
 	}
-	if err := x.checkLost(incarnation, key, e.Seq); err != nil {
-		return Entry{}, false, err
-	}
-	return e, v != nil, nil
-}
-
-// ErrLost is the fault of a key whose newest record is damaged, so that an older
-// one must not be served for it.
-var ErrLost = errors.New("the newest record of this key is damaged")
-
-func (x *Index) checkLost(incarnation uint64, key []byte, seq uint64) error {
-	x.mu.RLock()
-	lost, all := x.lost, x.lostAll
-	x.mu.RUnlock()
-	if seq <= all && all != 0 {
-		return ErrLost
-	}
-	if lost == 0 {
-		return nil
-	}
-	v, err := x.get(appendKey(nil, spaceLost, incarnation, key))
-	if err != nil || v == nil {
-		return err
-	}
-	if len(v) < 8 || seq <= binary.LittleEndian.Uint64(v) {
-		return ErrLost
-	}
-	return nil
+	return e, v != nil, x.Lost(incarnation, key, e.Seq)
 }
 
 // Extents returns the extents of a stage, in order.

@@ -48,6 +48,12 @@ func (s *Store) loadBuckets() error {
 			_ = it.Close()
 			return err
 		}
+		if _, all := s.index.Suspect(); !all {
+			if err := s.index.Lost(index.System, it.Key(), e.Seq); err != nil {
+				s.cfg.Logger.Error("bucket is lost until a repair", "bucket", string(it.Key()[1:]), "error", err)
+				continue
+			}
+		}
 		b, err := s.parseBucket(object.BucketName(it.Key()[1:]), e.Attrs)
 		if err != nil {
 			_ = it.Close()

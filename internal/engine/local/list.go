@@ -21,6 +21,10 @@ func (s *Store) List(_ context.Context, req object.ListRequest) (object.Page, er
 }
 
 func (s *Store) list(b *bucket, req *object.ListRequest) (page object.Page, err error) {
+	some, all := s.index.Suspect()
+	if all {
+		return page, index.ErrLost
+	}
 	it, err := s.index.Iter(b.incarnation, []byte(req.Prefix))
 	if err != nil {
 		return page, err
@@ -46,6 +50,10 @@ func (s *Store) list(b *bucket, req *object.ListRequest) (page object.Page, err 
 		e, err := it.Entry()
 		if err != nil {
 			return page, err
+		}
+		if some && s.index.Lost(b.incarnation, it.Key(), e.Seq) != nil {
+			ok = it.Next() // reads of it say why
+			continue
 		}
 		info, _, err := parseInfo(b.info.Name, object.Key(it.Key()), &e, true)
 		if err != nil {

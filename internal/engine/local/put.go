@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -61,11 +62,11 @@ func (s *Store) commit(b *bucket, c *change) (object.Info, error) {
 	key := []byte(c.info.Key)
 	defer s.locks.lock(b.incarnation, key)()
 
-	current, _, err := s.current(b, c.info.Key)
+	current, _, lost, err := s.current(b, c.info.Key)
 	if err != nil {
 		return object.Info{}, err
 	}
-	if err := c.when.CheckWrite(c.info.Key, current); err != nil {
+	if err := checkWrite(&c.when, c.info.Key, current, lost); err != nil {
 		return object.Info{}, err
 	}
 	rec := &segment.Record{Header: segment.Header{Kind: segment.Put, Incarnation: b.incarnation, Key: key}}
@@ -99,18 +100,29 @@ func (s *Store) write(b *bucket, current, info *object.Info, body *index.Body, r
 	return err
 }
 
-// current returns a key's state, nil if it has none. A key whose newest record
-// is lost counts as absent: whoever writes it makes it whole again.
-func (s *Store) current(b *bucket, key object.Key) (*object.Info, *index.Entry, error) {
-	e, ok, err := s.index.Object(b.incarnation, []byte(key))
+// current returns a key's state, nil if it has none. lost is true if a newer one
+// was lost to damage: whoever writes the key makes it whole again.
+func (s *Store) current(b *bucket, key object.Key) (info *object.Info, e *index.Entry, lost bool, err error) {
+	entry, ok, err := s.index.Object(b.incarnation, []byte(key))
+	if lost = errors.Is(err, index.ErrLost); lost {
+		err = nil
+	}
 	if err != nil || !ok {
-		return nil, nil, err
+		return nil, nil, lost, err
 	}
-	info, _, err := parseInfo(b.info.Name, key, &e, false)
+	found, _, err := parseInfo(b.info.Name, key, &entry, false)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, lost, err
 	}
-	return &info, &e, nil
+	return &found, &entry, lost, nil
+}
+
+// checkWrite evaluates a precondition, which nobody can of a state that is lost.
+func checkWrite(when *object.Precondition, key object.Key, current *object.Info, lost bool) error {
+	if lost && !when.Empty() {
+		return index.ErrLost
+	}
+	return when.CheckWrite(key, current)
 }
 
 // Delete implements object.Store.
@@ -131,17 +143,21 @@ func (s *Store) delete(b *bucket, req object.DeleteRequest) error {
 	defer leave()
 	key := []byte(req.Key)
 	defer s.locks.lock(b.incarnation, key)()
-	current, _, err := s.current(b, req.Key)
+	current, _, lost, err := s.current(b, req.Key)
 	if err != nil {
 		return err
 	}
-	if err := req.If.CheckWrite(req.Key, current); err != nil {
+	if err := checkWrite(&req.If, req.Key, current, lost); err != nil {
 		return err
 	}
-	if current == nil {
+	if current == nil && !lost {
 		return nil
 	}
-	settle, err := b.reserve(req.Key, current.Size, 0)
+	var old int64
+	if current != nil {
+		old = current.Size
+	}
+	settle, err := b.reserve(req.Key, old, 0)
 	if err != nil {
 		return err
 	}

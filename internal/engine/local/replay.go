@@ -15,6 +15,8 @@ type replayer struct {
 	segs  *segment.Set
 	index *index.Index
 	log   *slog.Logger
+
+	lostAll bool // records are lost, and nobody knows whose
 }
 
 // replayBatch is how many records are applied at once.
@@ -31,6 +33,11 @@ func (r *replayer) run() error {
 			return fmt.Errorf("replay segment %d: %w", id, err)
 		}
 		replayed = replayed || did
+	}
+	if r.lostAll {
+		if err := r.index.LoseAll(); err != nil {
+			return err
+		}
 	}
 	if !replayed {
 		return nil
@@ -64,13 +71,77 @@ func (r *replayer) segment(id uint64) (bool, error) {
 	if err := run.flush(scan.End, scan.Sealed); err != nil {
 		return false, err
 	}
-	for _, h := range scan.Holes {
-		r.log.Warn("segment has a hole", "segment", id, "start_bytes", h.Start, "end_bytes", h.End, "damaged", h.Damaged)
+	if err := r.judge(id, &scan); err != nil {
+		return false, err
 	}
 	if !scan.Sealed && state.End == 0 {
 		r.segs.Fence(id, scan.End, run.unlisted)
 	}
 	return true, nil
+}
+
+// judge refuses the keys whose records lay in a segment's holes. Where nobody can
+// tell which keys those are, it refuses all.
+func (r *replayer) judge(id uint64, scan *segment.Scan) error {
+	var listed []segment.Listed
+	for _, h := range scan.Holes {
+		r.log.Warn("segment has a hole", "segment", id, "start_bytes", h.Start, "end_bytes", h.End, "damaged", h.Damaged)
+		if !h.Damaged {
+			continue
+		}
+		if listed == nil {
+			var err error
+			if listed, err = listing(r.segs, id); err != nil {
+				return err
+			}
+		}
+		lost, whole := h.Cover(listed)
+		if err := r.index.Lose(losses(id, lost)); err != nil {
+			return err
+		}
+		if !whole {
+			r.lostAll = true
+		}
+	}
+	return nil
+}
+
+// losses are the keys among lost records.
+func losses(id uint64, lost []segment.Listed) []index.Loss {
+	var all []index.Loss
+	for _, l := range lost {
+		if l.Kind == segment.Put || l.Kind == segment.Delete {
+			all = append(all, index.Loss{Incarnation: l.Incarnation, Key: l.Key, Seq: l.Seq, Segment: id, Offset: l.Offset})
+		}
+	}
+	return all
+}
+
+// listing gathers what directories and fences say of a segment's records.
+func listing(segs *segment.Set, id uint64) ([]segment.Listed, error) {
+	var all []segment.Listed
+	take := func(attrs []byte) {
+		var some []segment.Listed
+		of, _, ok := segment.ParseDirectory(bytes.Clone(attrs), func(l segment.Listed) { some = append(some, l) })
+		if ok && of == id {
+			all = append(all, some...)
+		}
+	}
+	for _, other := range segs.IDs() {
+		if other < id {
+			continue
+		}
+		_, err := segs.Scan(other, 0, 0, func(f *segment.Found) error {
+			if f.Kind == segment.Directory && other == id || f.Kind == segment.Fence {
+				take(f.Attrs)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // segmentReplay gathers the records of one segment into groups.
@@ -87,11 +158,8 @@ func (s *segmentReplay) visit(f *segment.Found) error {
 	rec.Key, rec.Attrs = bytes.Clone(f.Key), bytes.Clone(f.Attrs)
 	if rec.Kind == segment.Directory {
 		s.unlisted = s.unlisted[:0]
-	} else {
-		s.unlisted = append(s.unlisted, segment.Listed{
-			Kind: rec.Kind, Offset: rec.Loc.Offset, Seq: rec.Seq, Incarnation: rec.Incarnation, Key: rec.Key,
-		})
 	}
+	s.unlisted = append(s.unlisted, segment.List(&rec.Header, rec.Loc))
 	if n := len(s.chained); n > 0 && !s.chained[n-1].Loc.Precedes(rec.Loc) {
 		s.chained = nil // its partner is lost: it was not acknowledged
 	}

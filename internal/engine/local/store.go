@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -98,12 +99,21 @@ func (s *Store) open() (err error) {
 	for _, d := range damage {
 		s.cfg.Logger.Error("segment is damaged", "segment", d.Segment, "what", d.What)
 	}
-	r := replayer{segs: s.segs, index: s.index, log: s.cfg.Logger}
+	r := replayer{segs: s.segs, index: s.index, log: s.cfg.Logger, lostAll: s.unknown(damage)}
 	if err := r.run(); err != nil {
 		return err
 	}
 	s.seq.Store(s.index.Seq())
 	return s.loadBuckets()
+}
+
+// unknown reports whether a segment is unreadable that the index has not seen, so
+// that nobody knows what it holds.
+func (s *Store) unknown(damage []segment.Damage) bool {
+	return slices.ContainsFunc(damage, func(d segment.Damage) bool {
+		_, known := s.index.State(d.Segment)
+		return d.Unreadable && !known
+	})
 }
 
 // openIndex opens the index, or makes an empty one for replay to fill.

@@ -163,13 +163,13 @@ func (s *Store) CompleteUpload(_ context.Context, req object.CompleteRequest) (o
 // complete makes the object. The upload and the key are locked. The record that
 // ends the upload is chained to the object's: a crash leaves both or neither.
 func (s *Store) complete(b *bucket, req *object.CompleteRequest) (object.Info, error) {
-	current, e, err := s.current(b, req.Key)
+	current, e, lost, err := s.current(b, req.Key)
 	if err != nil {
 		return object.Info{}, err
 	}
 	u, err := s.session(b, req.Key, req.Upload)
 	if err != nil {
-		if info, ok := s.completed(current, e, req); ok {
+		if info, ok := s.completed(current, e, req); ok && !lost {
 			return info, nil
 		}
 		return object.Info{}, err
@@ -178,7 +178,7 @@ func (s *Store) complete(b *bucket, req *object.CompleteRequest) (object.Info, e
 	if err != nil {
 		return object.Info{}, err
 	}
-	if err := req.If.CheckWrite(req.Key, current); err != nil {
+	if err := checkWrite(&req.If, req.Key, current, lost); err != nil {
 		return object.Info{}, err
 	}
 	info := object.Info{

@@ -30,7 +30,7 @@
 //	offset  size
 //	0       4     magic "LREC"
 //	4       1     kind: 1 put, 2 delete, 3 extent, 4 directory, 5 fence
-//	5       1     flags: 1 chained (counts only with the next record), 2 last (seals)
+//	5       1     flags: 1 chained (counts only with the next record), 2 last (seals), 4 closing (only the last directory follows)
 //	6       2     length of key
 //	8       4     length of header, H = 64 + key + attributes + 4 × blocks
 //	12      4     length of body
@@ -54,9 +54,10 @@
 // Every few hundred records, and when a segment is sealed, a directory lists
 // the records since the one before (attributes, all numbers uvarint):
 //
-//	segment, own offset, then for each record: kind (1 byte), offset, seq, incarnation, key length, key
+//	segment, own offset, then for each record: kind (1 byte), offset, size, seq, incarnation, key length, key
 //
-// so that a scan that misses a record knows which key it held. A fence has the
+// so that a scan that misses a record knows which key it held. Two directories
+// seal a segment: a closing one, and a last one that lists the closing one. A fence has the
 // same form: it lies in a newer segment, says where an older one ends, and lists
 // the records that the older one's directories do not. Records of a segment at
 // or behind its fence do not count: their writers were refused.

@@ -51,6 +51,9 @@ const (
 	Chained uint8 = 1 << 0
 	// Last marks the directory that seals a segment.
 	Last uint8 = 1 << 1
+	// Closing marks the directory before it, so that one damaged byte does not
+	// make a sealed segment look torn.
+	Closing uint8 = 1 << 2
 )
 
 // Header is what a record says of itself.

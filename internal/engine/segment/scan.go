@@ -89,7 +89,7 @@ func (s *scanner) run(pos int64) error {
 		s.maxBase = max(s.maxBase, found.Base)
 		pos = found.Loc.End()
 		s.result.End = pos
-		s.result.Sealed = found.Kind == Directory && found.Flags&Last != 0
+		s.result.Sealed = found.Kind == Directory && found.Flags&(Last|Closing) != 0
 		if err := s.visit(found); err != nil {
 			return err
 		}

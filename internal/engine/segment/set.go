@@ -109,8 +109,9 @@ func (s *Segment) ID() uint64 { return s.id }
 
 // Damage is something wrong with a file that Open found.
 type Damage struct {
-	Segment uint64
-	What    string
+	Segment    uint64
+	Unreadable bool // nothing in it can be read
+	What       string
 }
 
 // Open lists the segments in dir, which exists. It writes nothing. Segments
@@ -138,7 +139,7 @@ func Open(fs disk.FS, dir string, cfg Config) (*Set, []Damage, error) {
 			return nil, nil, fmt.Errorf("open segment %d: %w", id, err)
 		}
 		if what != "" {
-			damage = append(damage, Damage{Segment: id, What: what})
+			damage = append(damage, Damage{Segment: id, What: what, Unreadable: s.segs[id] == nil})
 		}
 	}
 	return s, damage, nil

@@ -171,8 +171,7 @@ func (w *writer) poison(cause error) error {
 func (w *writer) durableListing() (listed []byte, count int) {
 	_, _, _ = ParseDirectory(directoryAttrs(w.seg.id, 0, append(w.closing, w.listed...)), func(l Listed) {
 		if l.Offset < w.end {
-			h := Header{Kind: l.Kind, Seq: l.Seq, Incarnation: l.Incarnation, Key: l.Key}
-			listed = appendListed(listed, &h, l.Offset)
+			listed = appendListed(listed, &l)
 			count++
 		}
 	})
@@ -185,8 +184,7 @@ func (w *writer) durableListing() (listed []byte, count int) {
 func (s *Set) Fence(id uint64, end int64, found []Listed) {
 	var listed []byte
 	for _, l := range found {
-		h := Header{Kind: l.Kind, Seq: l.Seq, Incarnation: l.Incarnation, Key: l.Key}
-		listed = appendListed(listed, &h, l.Offset)
+		listed = appendListed(listed, &l)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,10 +228,9 @@ func (w *writer) put(r *Record) error {
 		return err
 	}
 	w.pad(at + size)
-	if r.Kind != Directory {
-		w.listed = appendListed(w.listed, &r.Header, at)
-		w.count++
-	}
+	l := List(&r.Header, r.Loc)
+	w.listed = appendListed(w.listed, &l)
+	w.count++
 	w.records = append(w.records, r)
 	if len(w.out) >= scratchSize {
 		return w.flush()
@@ -300,7 +297,10 @@ func (w *writer) apply(sealed bool) error {
 
 // seal ends the segment with its last directory and closes it.
 func (w *writer) seal() error {
-	err := w.putDirectory(Last)
+	err := w.putDirectory(Closing)
+	if err == nil {
+		err = w.putDirectory(Last)
+	}
 	if err == nil {
 		err = w.flush()
 	}
