@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,11 @@ removes. It prints no secret. The exit code is 1 if there is a ✗.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Environ = sccache.ParseEnviron(os.Environ())
+			dir, err := os.Getwd()
+			if err != nil {
+				return fmt.Errorf("working directory: %w", err)
+			}
+			cfg.Dir = dir
 			report := doctor.Examine(cmd.Context(), cfg)
 			write := report.WriteText
 			if asJSON {

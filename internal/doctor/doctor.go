@@ -27,6 +27,7 @@ import (
 // Config is what to look at.
 type Config struct {
 	Environ  sccache.Environ // of a process that would start sccache
+	Dir      string          // in which cargo would be run, for its configuration; "" is none
 	Program  string          // name or path of sccache; "" is "sccache"
 	Endpoint string          // instead of the one sccache is told; "" for that one
 
@@ -116,6 +117,7 @@ func checks() []check {
 // patient is one machine under examination, and what is known of it so far.
 type patient struct {
 	cfg      Config
+	cargo    []string // files that add to cfg.Environ
 	sccache  sccache.Program
 	config   sccache.Settings
 	target   sccache.Address
@@ -147,6 +149,9 @@ func Examine(ctx context.Context, cfg Config) Report {
 		cfg.FindDaemon = sccache.FindDaemon
 	}
 	p := &patient{cfg: cfg}
+	if cfg.Dir != "" {
+		p.cfg.Environ, p.cargo = cfg.Environ.WithCargo(cfg.Dir)
+	}
 	report := Report{}
 	blocked := make(map[string]string) // check → the failed one it rests on
 	for _, c := range checks() {

@@ -165,6 +165,13 @@ func TestSound(t *testing.T) {
 			delete(b.cfg.Environ, "SCCACHE_BUCKET")
 			b.file(".config/sccache/config", "[cache.s3]\nbucket='sccache'\nregion='r'\nno_credentials=false\nendpoint='"+b.cfg.Environ["SCCACHE_ENDPOINT"]+"'\n")
 		}},
+		"cargo's configuration": {v19, func(b *bed) {
+			b.http()
+			b.cfg.Dir = filepath.Join(b.root, "project")
+			b.file("project/.cargo/config.toml", "[env]\nSCCACHE_BUCKET='sccache'\nSCCACHE_ENDPOINT='"+b.cfg.Environ["SCCACHE_ENDPOINT"]+"'\n")
+			delete(b.cfg.Environ, "SCCACHE_BUCKET")
+			delete(b.cfg.Environ, "SCCACHE_ENDPOINT")
+		}},
 		"told twice": {v16, func(b *bed) {
 			b.file("etc/hosts", "127.0.0.1 sccache.corp\n")
 			b.server.plain()

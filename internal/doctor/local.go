@@ -79,6 +79,9 @@ func (p *patient) settings(context.Context) Finding {
 	if config.Source != "environment" {
 		text = "bucket " + config.Bucket + ", " + style + ", as said by " + config.Source
 	}
+	if len(p.cargo) > 0 {
+		text += " with [env] of " + strings.Join(p.cargo, " and ")
+	}
 	if len(config.Chain) > 0 {
 		text += "; levels " + strings.Join(config.Chain, ", ")
 	}
