@@ -67,7 +67,7 @@ func (r *request) demand() (d demand, err error) {
 				return d, nil
 			}
 		}
-		if strings.HasPrefix(name, "X-Amz-Checksum-") {
+		if strings.HasPrefix(name, checksumPrefix) {
 			return d, &Error{Code: InvalidRequest, Message: "The value specified in the x-amz-trailer header is not supported"}
 		}
 	}
@@ -77,24 +77,28 @@ func (r *request) demand() (d demand, err error) {
 }
 
 // checksum parses the one x-amz-checksum-* header with a value.
-func (r *request) checksum() (sum object.Checksum, err error) {
-	for name, values := range r.Header {
-		if !strings.HasPrefix(name, "X-Amz-Checksum-") {
+func (r *request) checksum() (object.Checksum, error) {
+	found := ""
+	for name := range r.Header {
+		if !strings.HasPrefix(name, checksumPrefix) {
 			continue
 		}
 		switch name {
 		case "X-Amz-Checksum-Mode", "X-Amz-Checksum-Type", "X-Amz-Checksum-Algorithm":
 			continue
 		}
-		if sum.Algorithm != object.NoChecksum {
-			return sum, &Error{Code: InvalidRequest, Message: "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."}
+		if found != "" {
+			return object.Checksum{}, &Error{Code: InvalidRequest, Message: "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."}
 		}
-		if sum, err = parseChecksum(strings.TrimPrefix(name, "X-Amz-Checksum-"), values[0]); err != nil {
-			return sum, err
-		}
+		found = name
 	}
-	return sum, nil
+	if found == "" {
+		return object.Checksum{}, nil
+	}
+	return parseChecksum(found[len(checksumPrefix):], r.header(found))
 }
+
+const checksumPrefix = "X-Amz-Checksum-"
 
 // parseChecksum parses a value in base64, of a composite checksum with "-N".
 func parseChecksum(name, text string) (object.Checksum, error) {
