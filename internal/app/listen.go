@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/larder-cache/larder/internal/certs"
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
@@ -45,7 +43,7 @@ func listen(ctx context.Context, name, address string, handler http.Handler, con
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(http2 && config != nil)
-	return &endpoint{name, netutil.LimitListener(listener, maxConnections()), server, config != nil}, nil
+	return &endpoint{name, edge.NewListener(listener, maxConnections()), server, config != nil}, nil
 }
 
 // flagOf is the flag that sets a listener's address.

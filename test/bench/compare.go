@@ -169,8 +169,8 @@ func (c *contender) prepare(ctx context.Context) error {
 	}
 	keys, spare := bench.Keys("bench", population, random), bench.Keys("spare", population, random)
 	nowhere := *c.target
-	if c.target.Key.ID == "" {
-		nowhere.Bucket = "miss" // the baseline tells a miss by its path
+	if c.name == "baseline" {
+		nowhere.Bucket = "miss" // it tells a miss by its path
 	}
 	for i := range keys {
 		for _, call := range []struct {

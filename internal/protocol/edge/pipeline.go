@@ -51,6 +51,9 @@ func (p *Pipeline) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	var err error
 	x.req, err = p.normalise(r)
 	x.w = Writer{http: rw, control: *http.NewResponseController(rw), now: p.config.Now, stall: p.config.Stall}
+	if r.ProtoMajor == 1 {
+		x.w.conn = connOf(r.Context())
+	}
 	x.w.extend() // also for the 100 Continue that net/http writes
 	x.w.Header()["X-Amz-Request-Id"] = []string{x.req.ID}
 	x.protocol = p.accepts(x.req)

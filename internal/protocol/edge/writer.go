@@ -16,6 +16,7 @@ type Writer struct {
 	http     http.ResponseWriter
 	control  http.ResponseController
 	now      func() time.Time
+	conn     *conn // nil if it cannot hold
 	stall    time.Duration
 	deadline time.Time // as last set on the connection
 
@@ -45,7 +46,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	for len(p) > 0 {
 		n := min(len(p), paceBytes)
 		w.extend()
-		n, err := w.http.Write(p[:n])
+		n, err := w.send(p[:n])
 		total += n
 		w.bytes += int64(n)
 		if err != nil {
@@ -54,6 +55,19 @@ func (w *Writer) Write(p []byte) (int, error) {
 		p = p[n:]
 	}
 	return total, nil
+}
+
+// send passes a piece on; the first one leaves together with the header.
+func (w *Writer) send(p []byte) (int, error) {
+	if w.conn == nil || w.bytes > 0 || len(p) <= maxHeld {
+		return w.http.Write(p)
+	}
+	w.conn.hold()
+	n, err := w.http.Write(p)
+	if held := w.conn.release(); err == nil {
+		err = held
+	}
+	return n, err
 }
 
 // ReadFrom sends a body in pieces of one pooled buffer.
