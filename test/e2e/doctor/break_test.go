@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/test/e2e/harness"
+	"github.com/larder-cache/larder/test/e2e/tools"
 )
 
 // breakage is one way in which a server or its address does not fit. Real sccache
@@ -244,5 +245,36 @@ func TestDaemon(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSelfSigned: a certificate that is its own authority and trusted is good
+// enough for OpenSSL, and not for rustls.
+func TestSelfSigned(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "cache.test"}, DNSNames: []string{"cache.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := newTLSRecorder(t, &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key})
+	for _, version := range versions() {
+		p := newPatient(t, version, "cache.test")
+		env := sound(server)
+		p.newDaemon(env)
+		env["SSL_CERT_FILE"] = p.trust(server)
+		started, output := p.starts(env)
+		r, well := p.examine(env)
+		check, text := r.firstBad()
+		if modern := version != tools.Sccache016; started == modern || well == modern || modern && !strings.Contains(text, "its own authority") {
+			t.Errorf("%s starts: %v; the doctor says of %q: %s\n%s", version, started, check, text, output)
+		}
 	}
 }
