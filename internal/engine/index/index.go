@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 
@@ -44,7 +45,7 @@ type Index struct {
 }
 
 // Open opens the index in dir.
-func Open(fs vfs.FS, dir string, cfg Config) (*Index, error) {
+func Open(disk vfs.FS, dir string, cfg Config) (*Index, error) {
 	if cfg.Cache == 0 {
 		cfg.Cache = 32 << 20
 	}
@@ -55,7 +56,7 @@ func Open(fs vfs.FS, dir string, cfg Config) (*Index, error) {
 		cfg.Fatal = func(message string) { panic(message) }
 	}
 	opts := &pebble.Options{
-		FS:                          fs,
+		FS:                          disk,
 		DisableWAL:                  true,
 		ReadOnly:                    cfg.ReadOnly,
 		ErrorIfExists:               cfg.Create,
@@ -75,6 +76,9 @@ func Open(fs vfs.FS, dir string, cfg Config) (*Index, error) {
 	}
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
+		if pebble.IsCorruptionError(err) || errors.Is(err, pebble.ErrDBDoesNotExist) || errors.Is(err, fs.ErrNotExist) {
+			err = errors.Join(ErrDamaged, err)
+		}
 		return nil, fmt.Errorf("open index: %w", err)
 	}
 	x := &Index{db: db, states: map[uint64]*State{}, ledgers: map[uint64]*Ledger{}}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -68,7 +69,7 @@ func (r *replayer) segment(id uint64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := run.flush(scan.End, scan.Sealed); err != nil {
+	if err := run.finish(&scan); err != nil {
 		return false, err
 	}
 	if err := r.judge(id, &scan); err != nil {
@@ -148,14 +149,48 @@ func listing(segs *segment.Set, id uint64) ([]segment.Listed, error) {
 type segmentReplay struct {
 	*replayer
 	id       uint64
+	unproven []*segment.Record // that nothing yet says were synced
 	group    []*segment.Record
 	chained  []*segment.Record // waiting for the record that they count with
 	unlisted []segment.Listed  // since the last directory
 }
 
 func (s *segmentReplay) visit(f *segment.Found) error {
+	proven := 0
+	for proven < len(s.unproven) && s.unproven[proven].Loc.Offset < f.Base {
+		if err := s.take(s.unproven[proven]); err != nil {
+			return err
+		}
+		proven++
+	}
 	rec := &segment.Record{Header: f.Header, Loc: f.Loc}
 	rec.Key, rec.Attrs = bytes.Clone(f.Key), bytes.Clone(f.Attrs)
+	s.unproven = append(s.unproven[proven:], rec)
+	return nil
+}
+
+// finish takes the records of the last group, which a crash may have torn: the
+// header of one may have reached the disk, and its body not. Such a record was
+// never acknowledged, and does not count.
+func (s *segmentReplay) finish(scan *segment.Scan) error {
+	for _, rec := range s.unproven {
+		punched, err := s.segs.Verify(rec.Loc)
+		if punched || errors.Is(err, segment.ErrDamaged) {
+			s.log.Info("a write that was never finished is dropped", "segment", s.id, "offset_bytes", rec.Loc.Offset)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.take(rec); err != nil {
+			return err
+		}
+	}
+	return s.flush(scan.End, scan.Sealed)
+}
+
+// take applies one record, in groups.
+func (s *segmentReplay) take(rec *segment.Record) error {
 	if rec.Kind == segment.Directory {
 		s.unlisted = s.unlisted[:0]
 	}

@@ -116,21 +116,29 @@ func (s *Store) unknown(damage []segment.Damage) bool {
 	})
 }
 
-// openIndex opens the index, or makes an empty one for replay to fill.
+// openIndex opens the index, or makes an empty one for replay to fill: when there
+// is none, and when the one that there is cannot be read.
 func openIndex(fs disk.FS, dir string, cfg Config, rescue func() bool) (*index.Index, error) {
 	dir = fs.PathJoin(dir, indexDir)
 	ic := cfg.Index
 	ic.Logger = cfg.Logger
-	names, err := fs.List(dir)
-	ic.Create = err != nil || len(names) == 0
-	if ic.Create {
-		if err := fs.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
+	if names, err := fs.List(dir); err == nil && len(names) > 0 {
+		x, err := index.Open(disk.Rescue(fs, rescue), dir, ic)
+		if !errors.Is(err, index.ErrDamaged) {
+			return x, err
 		}
-		if err := disk.SyncDir(fs, fs.PathDir(dir)); err != nil {
+		cfg.Logger.Error("the index is damaged and is built again from the segments", "error", err)
+		if err := fs.RemoveAll(dir); err != nil {
 			return nil, err
 		}
 	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := disk.SyncDir(fs, fs.PathDir(dir)); err != nil {
+		return nil, err
+	}
+	ic.Create = true
 	return index.Open(disk.Rescue(fs, rescue), dir, ic)
 }
 
