@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,8 +58,9 @@ func (s *Service) Subject(name iam.UserName) (iam.SubjectInfo, error) {
 }
 
 // SubjectSession makes a session of a subject, whom it keeps with the policies
-// that are mapped to it now. It is Denied of noun Token without any policy, and
-// Unauthenticated of noun Token for a disabled subject.
+// that are mapped to it now. It is Denied of noun Token without any policy, or if
+// one denies sts:AssumeRoleWithWebIdentity, and Unauthenticated of noun Token for
+// a disabled subject.
 func (s *Service) SubjectSession(ctx context.Context, by iam.Actor, login iam.Login, spec iam.SessionSpec) (iam.SessionKey, error) {
 	name := SubjectName(login.Issuer, login.Sub)
 	switch {
@@ -74,7 +76,17 @@ func (s *Service) SubjectSession(ctx context.Context, by iam.Actor, login iam.Lo
 	if record.Disabled {
 		return iam.SessionKey{}, fault.Wrap(fault.Unauthenticated, fault.Token, string(name), errors.New("the subject is disabled"))
 	}
-	return s.begin(token{Kind: iam.Subject, Parent: name, ParentID: record.ID, Claims: knownClaims(login.Claims)}, spec)
+	claims := knownClaims(login.Claims)
+	duration := strconv.FormatInt(int64(spec.Duration/time.Second), 10)
+	decision := iam.Evaluate(iam.Request{
+		Principal: iam.Principal{Kind: iam.Session, Parent: iam.Subject, User: name, Claims: claims},
+		Check:     iam.Check{Action: "sts:AssumeRoleWithWebIdentity"},
+		Facts:     iam.Facts{Time: s.now(), SourceIP: by.From, S3: map[string][]string{"sts:DurationSeconds": {duration}}},
+	}, iam.Grants{Policies: s.current.Load().holders[name].grants})
+	if decision.Denied { // to hold a policy is enough otherwise
+		return iam.SessionKey{}, fault.Wrap(fault.Denied, fault.Token, string(name), errors.New(decision.Reason))
+	}
+	return s.begin(token{Kind: iam.Subject, Parent: name, ParentID: record.ID, Claims: claims}, spec)
 }
 
 // seen writes a login down, if there is something new about it.

@@ -30,7 +30,7 @@ func (v *Verifier) VerifyForm(ctx context.Context, form PolicyForm) (Signed, err
 	case form.Policy == "" || !c.setCredential(form.Credential) || !c.setTime(form.Date) || !c.setSignature(form.Signature):
 		return Signed{}, fail(AccessDenied, "The form needs well-formed policy, x-amz-credential, x-amz-date and x-amz-signature fields.")
 	}
-	if err := v.checkScope(&c, AuthorizationQueryParameters); err != nil {
+	if err := v.checkScope(&c, "", AuthorizationQueryParameters); err != nil {
 		return Signed{}, err
 	}
 	now := v.config.Now()

@@ -53,6 +53,17 @@ func query(from, to string) func(*http.Request) {
 	return func(r *http.Request) { r.URL.RawQuery = strings.Replace(r.URL.RawQuery, from, to, 1) }
 }
 
+// signedSTS returns a POST to path that carries the signature of one to "/".
+func signedSTS(path, name, value string) *http.Request {
+	req := request("POST", "/", "cache.example", "")
+	sigv4.Sign(req, exampleKey, "us-east-1", "sts", sigv4.EmptyPayload, exampleTime)
+	req.URL.Path = path
+	if name != "" {
+		req.Header.Set(name, value)
+	}
+	return req
+}
+
 func TestRefusals(t *testing.T) {
 	tests := []struct {
 		name string
@@ -86,7 +97,10 @@ func TestRefusals(t *testing.T) {
 		{"scope of another day", signedGet(replace("/20130524/", "/20130525/")), sigv4.AuthorizationHeaderMalformed},
 		{"scope of another service", signedGet(replace("/s3/", "/ec2/")), sigv4.AuthorizationHeaderMalformed},
 		{"scope too short", signedGet(replace("us-east-1/", "")), sigv4.AuthorizationHeaderMalformed},
-		{"sts scope", signedGet(replace("/s3/", "/sts/")), sigv4.SignatureDoesNotMatch},
+		{"sts scope", signedGet(replace("/s3/", "/sts/")), sigv4.AuthorizationHeaderMalformed},
+		{"sts scope, other payload", signedSTS("/", "X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"), sigv4.SignatureDoesNotMatch},
+		{"sts's normalised path", signedSTS("/bucket/..", "", ""), sigv4.AuthorizationHeaderMalformed},
+		{"empty path, sts", signedSTS("", "", ""), sigv4.AuthorizationHeaderMalformed},
 		{"no payload hash", signedGet(func(r *http.Request) { r.Header.Del("X-Amz-Content-Sha256") }), sigv4.InvalidRequest},
 		{"two payload hashes", signedGet(func(r *http.Request) { r.Header.Add("X-Amz-Content-Sha256", "x") }), sigv4.InvalidRequest},
 		{"two authorizations", signedGet(func(r *http.Request) { r.Header.Add("Authorization", "x") }), sigv4.SeveralSignatures},

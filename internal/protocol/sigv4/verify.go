@@ -211,10 +211,12 @@ const (
 	serviceSTS = "sts"
 )
 
-// checkScope holds the scope against the request's time and the configuration.
-func (v *Verifier) checkScope(c *claim, code Code) error {
+// checkScope holds the scope against the request's path and time and the
+// configuration. What is signed for another service than S3 is good for "/" only:
+// those sign a normalised path, and "/bucket/.." is a key here.
+func (v *Verifier) checkScope(c *claim, path string, code Code) error {
 	switch {
-	case c.scope.service != serviceS3 && c.scope.service != serviceSTS:
+	case c.scope.service != serviceS3 && (c.scope.service != serviceSTS || path != "/"):
 		return fail(code, "incorrect service "+strconv.Quote(c.scope.service)+"; this endpoint belongs to \"s3\".")
 	case c.scope.date != c.time[:len(dateFormat)]:
 		return fail(code, "Invalid credential date "+strconv.Quote(c.scope.date)+". This date is not the same as X-Amz-Date: "+strconv.Quote(c.time[:len(dateFormat)])+".")
@@ -234,7 +236,7 @@ func (v *Verifier) verify(ctx context.Context, r *http.Request, c *claim, t Type
 	if t == Presigned {
 		code = AuthorizationQueryParameters
 	}
-	if err := v.checkScope(c, code); err != nil {
+	if err := v.checkScope(c, r.URL.Path, code); err != nil {
 		return Signed{}, err
 	}
 	s := scratches.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool makes nothing else

@@ -252,6 +252,21 @@ func TestSessionsHaveTheirParentsRights(t *testing.T) {
 	}
 }
 
+// TestPoliciesBoundLogins: a policy that denies long sessions denies them.
+func TestPoliciesBoundLogins(t *testing.T) {
+	c := newChain(t)
+	check(t, c.identities.SetPolicy(t.Context(), iam.Actor{Server: true}, "cache-rw", []byte(`{"Version":"2012-10-17","Statement":[
+ {"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::cache/*"},
+ {"Effect":"Deny","Action":"sts:AssumeRoleWithWebIdentity","Condition":{"NumericGreaterThan":{"sts:DurationSeconds":"1800"}}}]}`)))
+	for duration, want := range map[string]string{"1800": "", "1801": "IDPRejectedClaim"} {
+		form := webIdentity(c.jwt(t, "s", "build"))
+		form.Set("DurationSeconds", duration)
+		if _, answer := c.send(t, sigv4.Key{}, http.MethodPost, "/", form.Encode()+"&Version=2011-06-15"); code(answer) != want {
+			t.Errorf("%s s: %s", duration, answer)
+		}
+	}
+}
+
 // TestSessionsMakeNone: what is derived does not derive further.
 func TestSessionsMakeNone(t *testing.T) {
 	c := newChain(t)

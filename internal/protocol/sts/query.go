@@ -46,6 +46,10 @@ func (q *Query) Route(req *edge.Request) (*edge.Operation, error) {
 	return &edge.Operation{Name: "sts.Unsigned", Auth: edge.Public, MaxBody: maxForm, Handler: q.handler(req.Query, q.unsigned)}, nil
 }
 
+// actions are those of the protocol; an operation is named after its action once
+// that is known.
+var actions = map[string]bool{"AssumeRole": true, "AssumeRoleWithWebIdentity": true, "GetCallerIdentity": true}
+
 type action func(ctx context.Context, form url.Values, call *edge.Call) (any, error)
 
 // handler reads the form and answers with what act returns.
@@ -54,6 +58,9 @@ func (q *Query) handler(query edge.Query, act action) edge.Handler {
 		form, err := readForm(query, call.Body)
 		if err != nil {
 			return err
+		}
+		if name := form.Get("Action"); actions[name] {
+			call.Operation.Name = "sts." + name
 		}
 		result, err := act(ctx, form, call)
 		if err != nil {

@@ -207,7 +207,11 @@ func as(id iam.AccessKeyID) func(*http.Request) {
 
 func forged(id iam.AccessKeyID) func(*http.Request) {
 	return func(r *http.Request) {
-		sigv4.Sign(r, sigv4.Key{ID: id, Secret: "guess"}, "us-east-1", "sts", sigv4.UnsignedPayload, at)
+		service := "sts"
+		if r.URL.Path != "/" {
+			service = "s3"
+		}
+		sigv4.Sign(r, sigv4.Key{ID: id, Secret: "guess"}, "us-east-1", service, sigv4.UnsignedPayload, at)
 	}
 }
 
