@@ -1,12 +1,7 @@
 package app
 
 import (
-	"bufio"
-	"context"
-	"io"
-	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,42 +10,15 @@ import (
 
 // observer turns requests that ended into access lines and metrics.
 type observer struct {
-	access  *slog.Logger // nil without an access log
+	access  *accessLog // nil without an access log
 	metrics *requestMetrics
 }
 
 func (o *observer) observe(e edge.Event) {
 	o.metrics.count(&e)
-	if o.access == nil {
-		return
+	if o.access != nil {
+		o.access.write(&e)
 	}
-	attrs := [20]slog.Attr{
-		slog.String("request_id", e.RequestID),
-		slog.String("op", e.Op),
-		slog.String("method", e.Method),
-		slog.String("host", e.Host),
-		slog.String("path", e.Path),
-		slog.Int("status", e.Status),
-		slog.Int64("in_bytes", e.BytesIn),
-		slog.Int64("out_bytes", e.BytesOut),
-		slog.Int64("duration_us", e.Duration.Microseconds()),
-		slog.String("user", string(e.Principal.User)),
-		slog.String("access_key", string(e.Principal.AccessKey)),
-		slog.String("remote", e.RemoteAddr.String()),
-		slog.String("user_agent", e.UserAgent),
-		slog.String("proto", e.Proto),
-	}
-	line := attrs[:14]
-	if e.Lookup != edge.NoLookup {
-		line = append(line, slog.Bool("hit", e.Lookup == edge.Hit))
-	}
-	if e.Code != "" {
-		line = append(line, slog.String("code", e.Code))
-	}
-	if e.Err != nil && e.Status >= 400 && e.Status != 404 {
-		line = append(line, slog.Any("error", e.Err))
-	}
-	o.access.LogAttrs(context.Background(), slog.LevelInfo, "request", line...) //nolint:forbidigo // the request is over; nothing waits for this
 }
 
 // requestMetrics are the metrics of requests. Labels come from closed sets:
@@ -144,48 +112,4 @@ func statusClass(status int) string {
 		return "4xx"
 	}
 	return "5xx"
-}
-
-// lineBuffer gathers access lines, so that a request does not pay for a system
-// call. Run writes them out a few times a second.
-type lineBuffer struct {
-	mu  sync.Mutex // guards out; the write of a full buffer happens under it
-	out *bufio.Writer
-}
-
-// flushInterval is how late an access line may be.
-const flushInterval = 100 * time.Millisecond
-
-func newLineBuffer(w io.Writer) *lineBuffer { return &lineBuffer{out: bufio.NewWriterSize(w, 64<<10)} }
-
-func (b *lineBuffer) Write(line []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.out.Available() < len(line) {
-		if err := b.out.Flush(); err != nil { // never half a line: others write to the same file
-			return 0, err
-		}
-	}
-	return b.out.Write(line)
-}
-
-// Run flushes until ctx ends.
-func (b *lineBuffer) Run(ctx context.Context) error {
-	tick := time.NewTicker(flushInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return b.Flush()
-		case <-tick.C:
-			_ = b.Flush() // a log that cannot be written must not stop the server
-		}
-	}
-}
-
-// Flush writes out what is gathered.
-func (b *lineBuffer) Flush() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.out.Flush()
 }

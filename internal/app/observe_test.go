@@ -3,7 +3,9 @@ package app
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,12 +21,12 @@ import (
 
 func TestAccessLine(t *testing.T) {
 	var out bytes.Buffer
-	buffer := newLineBuffer(&out)
+	access := newAccessLog(&out, true)
 	metrics, err := newRequestMetrics(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &observer{access: slog.New(slog.NewJSONHandler(buffer, nil)), metrics: metrics}
+	o := &observer{access: access, metrics: metrics}
 	o.observe(edge.Event{
 		RequestID: "00000000000000AB", Op: "s3.GetObject", Method: "GET", Host: "h", Path: "/sccache/a\nb", Bucket: "sccache", Status: 403, Code: "AccessDenied",
 		Err: fault.New(fault.Denied, fault.Object, "sccache/a"), Duration: 1500 * time.Microsecond, Principal: iam.Principal{User: "ci", AccessKey: "CIKEY"}, Lookup: edge.Miss,
@@ -32,7 +34,7 @@ func TestAccessLine(t *testing.T) {
 	if out.Len() != 0 {
 		t.Error("a line was not gathered")
 	}
-	if err := buffer.Flush(); err != nil {
+	if err := access.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	var line map[string]any
@@ -80,33 +82,61 @@ larder_requests_total{op="s3.GetObject",status="4xx"} 2
 	}
 }
 
+func TestTextLinesLookLikeTheRestOfTheLog(t *testing.T) {
+	var out, want bytes.Buffer
+	e := edge.Event{Op: "s3.GetObject", Path: "/b/a key\nmsg=\"x\"", Status: 200, Start: time.Now(), UserAgent: "sccache/0.19.0", RemoteAddr: netip.MustParseAddr("127.0.0.1")}
+	access := newAccessLog(&out, false)
+	access.write(&e)
+	if err := access.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	slog.New(slog.NewTextHandler(&want, nil)).Info("request", "request_id", "", "op", e.Op, "method", "", "proto", "", "host", "", "path", e.Path, "status", 200, "in_bytes", 0,
+		"out_bytes", 0, "duration_us", 0, "user", "", "access_key", "", "remote", "127.0.0.1", "user_agent", e.UserAgent)
+	_, got, _ := strings.Cut(out.String(), " ")
+	_, line, _ := strings.Cut(want.String(), " ")
+	if got != line {
+		t.Errorf("got  %swant %s", got, line)
+	}
+}
+
 func TestLinesAreWrittenSoonAndWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out wholeLines
-		buffer := newLineBuffer(&out)
-		go func() { _ = buffer.Run(t.Context()) }()
-		line := []byte(strings.Repeat("x", 999) + "\n")
+		access := newAccessLog(&out, true)
+		go func() { _ = access.Run(t.Context()) }()
+		e := edge.Event{Path: strings.Repeat("x", 999)}
 		for range 500 {
-			if _, err := buffer.Write(line); err != nil {
-				t.Fatal(err)
-			}
+			access.write(&e)
 		}
 		<-time.After(2 * flushInterval)
 		synctest.Wait()
-		if out.bytes != 500_000 || out.torn {
-			t.Errorf("%d bytes, torn %v", out.bytes, out.torn)
+		if out.lines != 500 || out.torn {
+			t.Errorf("%d lines, torn %v", out.lines, out.torn)
 		}
 	})
 }
 
+func BenchmarkAccessLine(b *testing.B) {
+	access := newAccessLog(io.Discard, false)
+	e := edge.Event{
+		RequestID: "00000000000000AB", Op: "s3.GetObject", Method: "GET", Proto: "HTTP/1.1", Host: "cache.example", Path: "/sccache/a/b/c/abc" + strings.Repeat("0", 61), Status: 200,
+		BytesOut: 46 << 10, Start: time.Now(), Duration: time.Millisecond, Principal: iam.Principal{User: "sccache", AccessKey: "sccache"},
+		RemoteAddr: netip.MustParseAddr("10.0.0.7"), UserAgent: "sccache/0.19.0", Lookup: edge.Hit,
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		access.write(&e)
+	}
+}
+
 // wholeLines notices a write that does not end with a line.
 type wholeLines struct {
-	bytes int
+	lines int
 	torn  bool
 }
 
 func (w *wholeLines) Write(p []byte) (int, error) {
-	w.bytes += len(p)
+	w.lines += bytes.Count(p, []byte("\n"))
 	w.torn = w.torn || p[len(p)-1] != '\n'
 	return len(p), nil
 }

@@ -25,9 +25,7 @@ type Process struct {
 	Warnings []string // of the configuration, for the log
 }
 
-// newLogger writes to w in the configured form.
-func newLogger(w io.Writer, cfg *Config) *slog.Logger { return slog.New(newLogHandler(w, cfg)) }
-
+// newLogHandler writes to w in the configured form.
 func newLogHandler(w io.Writer, cfg *Config) slog.Handler {
 	options := &slog.HandlerOptions{Level: cfg.LogLevel}
 	if cfg.LogJSON {

@@ -119,9 +119,9 @@ func (s *server) observer() (*observer, error) {
 	}
 	o := &observer{metrics: metrics}
 	if s.cfg.AccessLog && s.cfg.LogLevel <= slog.LevelInfo {
-		s.lines = newLineBuffer(s.process.Stderr)
-		s.tasks = append(s.tasks, task{"access log", s.lines.Run})
-		o.access = newLogger(s.lines, s.cfg)
+		s.access = newAccessLog(s.process.Stderr, s.cfg.LogJSON)
+		s.tasks = append(s.tasks, task{"access log", s.access.Run})
+		o.access = s.access
 	}
 	return o, nil
 }
