@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,14 +32,15 @@ that name, by the hosts file and by DNS; otherwise into the path.`,
 		Example: `  eval "$(larder env ./data)"                       # this shell, now
   larder env ./data --shell fish
   larder env ./data --endpoint cache.example:9000 --shell docker > sccache.env`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return printEnv(cmd, args, o) },
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeDir,
+		RunE:              func(cmd *cobra.Command, args []string) error { return printEnv(cmd, args, o) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.client, "for", string(sccache.ForSccache), "the `client`: sccache")
-	flags.StringVar(&o.shell, "shell", string(sccache.Sh), "where to paste it: "+join(sccache.Shells(), ", "))
+	flags.StringVar(&o.shell, "shell", string(sccache.Sh), "`place` to paste it: "+join(sccache.Shells(), ", "))
 	flags.StringVar(&o.endpoint, "endpoint", "", "`URL` at which the client reaches the server, if it is not the one that serve printed")
-	flags.StringVar(&o.style, "style", "auto", "where the bucket goes: auto, path or virtual-host")
+	flags.StringVar(&o.style, "style", "auto", "`place` of the bucket: auto, path or virtual-host")
 	complete(cmd, "for", func() (values []string) { return words(sccache.Clients()) })
 	complete(cmd, "style", func() []string {
 		return []string{"auto\twhat the client finds", "path\thttp://HOST/BUCKET", "virtual-host\thttp://BUCKET.DOMAIN"}
@@ -93,23 +93,3 @@ func printEnv(cmd *cobra.Command, args []string, o envOptions) error {
 	}
 	return nil
 }
-
-// complete offers values, each with a description behind a tab, for a flag.
-func complete(cmd *cobra.Command, flag string, values func() []string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return values(), cobra.ShellCompDirectiveNoFileComp
-	})
-	if err != nil {
-		panic(fmt.Sprintf("completion of --%s: %v", flag, err)) // the flag is misspelt above
-	}
-}
-
-func words[T ~string](list []T) []string {
-	text := make([]string, 0, len(list))
-	for _, one := range list {
-		text = append(text, string(one))
-	}
-	return text
-}
-
-func join[T ~string](list []T, separator string) string { return strings.Join(words(list), separator) }

@@ -33,6 +33,9 @@ Every flag is also a variable (LARDER_ADDRESS) and a key of the configuration fi
 		RunE: func(cmd *cobra.Command, args []string) error { return serve(cmd, args, false) },
 	}
 	addServerFlags(cmd.Flags())
+	complete(cmd, "tls", func() []string { return []string{"off\tplain HTTP", "auto\tan own authority, made once"} })
+	complete(cmd, "log-level", func() []string { return []string{"debug", "info", "warn", "error"} })
+	cmd.ValidArgsFunction = completeDir
 	return cmd
 }
 
@@ -50,6 +53,9 @@ MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, and nothing else is made.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return serve(cmd, args, true) },
 	}
 	addServerFlags(cmd.Flags())
+	complete(cmd, "tls", func() []string { return []string{"off\tplain HTTP", "auto\tan own authority, made once"} })
+	complete(cmd, "log-level", func() []string { return []string{"debug", "info", "warn", "error"} })
+	cmd.ValidArgsFunction = completeDir
 	return cmd
 }
 
@@ -59,15 +65,16 @@ func addServerFlags(flags *pflag.FlagSet) {
 		if s.Secret {
 			continue
 		}
-		flags.StringP(s.Name, s.Short, "", usage(&s))
 		if s.Switch {
-			flags.Lookup(s.Name).NoOptDefVal = "true"
+			flags.VarPF(new(toggle), s.Name, s.Short, usage(&s)).NoOptDefVal = "true"
+			continue
 		}
+		flags.StringP(s.Name, s.Short, "", usage(&s))
 	}
 }
 
 func usage(s *app.Setting) string {
-	if s.Default == "" {
+	if s.Default == "" || s.Default == "false" {
 		return s.Usage
 	}
 	return fmt.Sprintf("%s (default %s)", s.Usage, s.Default)
