@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,15 +25,16 @@ func adminInfoCommand(o *adminOptions) *cobra.Command {
 			if r.options.asJSON {
 				return r.json(info)
 			}
-			text := fmt.Sprintf("server     %s, %s\nholds      %d buckets, %d objects, %s\n",
+			var text strings.Builder
+			fmt.Fprintf(&text, "server     %s, %s\nholds      %d buckets, %d objects, %s\n",
 				r.Target().Endpoint, info.Mode, info.Buckets.Count, info.Objects.Count, size(info.Usage.Size))
 			for _, s := range info.Servers {
-				text += fmt.Sprintf("version    %s, up %s\n", printable(s.Version), time.Duration(s.Uptime)*time.Second)
+				fmt.Fprintf(&text, "version    %s, up %s\n", printable(s.Version), time.Duration(s.Uptime)*time.Second)
 				for _, d := range s.Drives {
-					text += fmt.Sprintf("drive      %s %s: %s of %s free\n", printable(d.Path), d.State, size(int64(d.Available)), size(int64(d.Total))) //nolint:gosec // no drive has 2^63 bytes
+					fmt.Fprintf(&text, "drive      %s %s: %s of %s free\n", printable(d.Path), d.State, size(int64(d.Available)), size(int64(d.Total)))
 				}
 			}
-			_, err = fmt.Fprint(r.cmd.OutOrStdout(), text)
+			_, err = fmt.Fprint(r.cmd.OutOrStdout(), text.String())
 			return err
 		}),
 	}
@@ -52,7 +54,7 @@ func adminAuditCommand(o *adminOptions) *cobra.Command {
 			if r.options.asJSON {
 				encoder := json.NewEncoder(r.cmd.OutOrStdout())
 				for i := range records {
-					if err := encoder.Encode(&records[i]); err != nil {
+					if err := encoder.Encode(&records[i]); err != nil { //nolint:gosec // G117: the name of a key, not its secret
 						return err
 					}
 				}
@@ -136,7 +138,7 @@ server wrote, as one change or none. What has the same name is replaced.`,
 			if err != nil {
 				return err
 			}
-			defer file.Close()
+			defer func() { _ = file.Close() }()
 			archive, err := io.ReadAll(io.LimitReader(file, maxImport+1))
 			if err != nil {
 				return err
@@ -168,7 +170,9 @@ func (r *adminRun) showImport(text json.RawMessage) error {
 	n := func(list []string) string { return strconv.Itoa(len(list)) }
 	a, s := report.Added, report.Skipped
 	return r.show(nil, "WHAT IMPORTED SKIPPED", [][]string{
-		{"users", n(a.Users), n(s.Users)}, {"groups", n(a.Groups), n(s.Groups)},
-		{"policies", n(a.Policies), n(s.Policies)}, {"keys", n(a.ServiceAccounts), n(s.ServiceAccounts)},
+		{"users", n(a.Users), n(s.Users)},
+		{"groups", n(a.Groups), n(s.Groups)},
+		{"policies", n(a.Policies), n(s.Policies)},
+		{"keys", n(a.ServiceAccounts), n(s.ServiceAccounts)},
 	})
 }

@@ -140,7 +140,7 @@ func secretOf(cmd *cobra.Command, name string) (iam.Secret, error) {
 // terminal is asked with prompt and does not show it.
 func readSecret(cmd *cobra.Command, file, prompt string) (iam.Secret, error) {
 	if file != "-" {
-		content, err := os.ReadFile(file)
+		content, err := os.ReadFile(file) //nolint:gosec // G703: the file that the user names
 		if err != nil {
 			return "", fmt.Errorf("secret: %w", err)
 		}

@@ -132,7 +132,8 @@ func bucketPolicy(bucket, prefix string, readOnly bool) []byte {
 		actions = append(actions, "s3:PutObject")
 	}
 	statements := []statement{
-		{Effect: "Allow", Action: []string{"s3:GetBucketLocation"}, Resource: []string{arn}}, list,
+		{Effect: "Allow", Action: []string{"s3:GetBucketLocation"}, Resource: []string{arn}},
+		list,
 		{Effect: "Allow", Action: actions, Resource: []string{objects}},
 	}
 	document, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": statements})

@@ -117,7 +117,7 @@ func (c *Client) send(ctx context.Context, r call) (*http.Response, error) {
 		return nil, fmt.Errorf("ask %s: %w", c.target.Endpoint.Host, err)
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
-		defer res.Body.Close()
+		defer closeBody(res)
 		return nil, refusal(res)
 	}
 	return res, nil
@@ -137,6 +137,9 @@ func (c *Client) seal(plain []byte) ([]byte, error) {
 	}
 	return sealed.Bytes(), nil
 }
+
+// closeBody ends an answer that was read, or is given up.
+func closeBody(res *http.Response) { _ = res.Body.Close() }
 
 // refusal reads an error, JSON of the admin API or XML of S3.
 func refusal(res *http.Response) error {
@@ -159,7 +162,7 @@ func (c *Client) do(ctx context.Context, r call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close()
+	defer closeBody(res)
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("read answer: %w", err)

@@ -152,7 +152,7 @@ func (c *Client) Export(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	defer closeBody(res)
 	if _, err := io.Copy(w, res.Body); err != nil {
 		return fmt.Errorf("read archive: %w", err)
 	}
@@ -197,7 +197,7 @@ func (c *Client) Trace(ctx context.Context, onlyErrors bool, threshold time.Dura
 			yield(TraceEntry{}, err)
 			return
 		}
-		defer res.Body.Close()
+		defer closeBody(res)
 		for decoder := json.NewDecoder(res.Body); ; { // it skips the spaces that keep the connection alive
 			var entry TraceEntry
 			err := decoder.Decode(&entry)

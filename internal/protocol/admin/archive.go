@@ -102,7 +102,7 @@ func unpackFile(file *zip.File, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, badArchive("%q: %v", file.Name, err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	content, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, badArchive("%q: %v", file.Name, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/larder-cache/larder/internal/fault"
@@ -96,7 +97,7 @@ func (p *Protocol) policiesOf(user iam.UserName, kind iam.Kind) ([]iam.PolicyNam
 			return nil, err
 		}
 		if group.Enabled {
-			names = append(names[:len(names):len(names)], group.Policies...)
+			names = append(slices.Clip(names), group.Policies...)
 		}
 	}
 	return names, nil

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func ofBucket(family string) bool {
 // JWT signed with a secret key, which opens nothing but these routes.
 func (p *Protocol) metrics(req *edge.Request, kind string) (*edge.Operation, error) {
 	wanted, ok := metricsOf[kind]
-	if !ok || req.Method != "GET" {
+	if !ok || req.Method != http.MethodGet {
 		return nil, wrongVersion(req.Path)
 	}
 	op := &edge.Operation{Name: "admin.Prometheus", Auth: edge.Public}

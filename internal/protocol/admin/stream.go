@@ -101,7 +101,7 @@ func stream[T any](ctx context.Context, p *Protocol, w *edge.Writer, call *edge.
 				return nil
 			}
 			if _, err := w.Write([]byte(" ")); err != nil {
-				return nil //nolint:nilerr // the client is gone, which is how every stream ends
+				return nil // the client is gone, which is how every stream ends
 			}
 			w.Flush()
 		}

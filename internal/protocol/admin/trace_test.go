@@ -2,9 +2,9 @@ package admin_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -59,7 +59,7 @@ func TestTrace(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("trace answers %d", status)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "GET", w.server.URL+"/sccache/secret-key?x-id=hidden", http.NoBody)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.server.URL+"/sccache/secret-key?x-id=hidden", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestStreamsAreBounded(t *testing.T) {
 
 func TestLogs(t *testing.T) {
 	logs := &admin.Logs{}
-	logger := slog.New(logs.Handler(slog.NewTextHandler(io.Discard, nil))).With("part", "test").WithGroup("g")
+	logger := slog.New(logs.Handler(slog.NewTextHandler(&bytes.Buffer{}, nil))).With("part", "test").WithGroup("g")
 	logger.Info("before", "number", 1)
 	w := newWorld(t, func(c *admin.Config) { c.Logs = logs })
 	lines, _ := w.live("log?limit=5&node=&logType=all", root)
