@@ -81,7 +81,7 @@ func aliasDir() (string, error) {
 // rootOf is the root of the server on a data directory, at the address that its
 // clients were told.
 func rootOf(dir, endpoint string) (target adminclient.Target, err error) {
-	root, err := app.LoadRoot(dir)
+	root, err := rootKey(dir)
 	if err != nil {
 		return target, err
 	}
@@ -102,6 +102,20 @@ func rootOf(dir, endpoint string) (target adminclient.Target, err error) {
 	}
 	target.Endpoint, err = adminclient.ParseEndpoint(endpoint)
 	return target, err
+}
+
+// rootKey is the root that a server on a data directory has: the one that the
+// variables configure, as inside a container, or else the one that it keeps.
+func rootKey(dir string) (app.RootKey, error) {
+	cfg, _, err := app.Load(app.Sources{Flags: map[string]string{"dir": dir}, Environ: os.Environ()})
+	if err == nil && cfg.RootUser != "" {
+		return app.RootKey{User: cfg.RootUser, Secret: cfg.RootPassword}, nil
+	}
+	root, err := app.LoadRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return root, fmt.Errorf("%w; if root is configured there, use --endpoint with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", err)
+	}
+	return root, err
 }
 
 func (o *adminOptions) fromEnvironment(cmd *cobra.Command, endpoint string) (target adminclient.Target, err error) {
