@@ -33,9 +33,6 @@ type Config struct {
 	// Metrics is what the Prometheus routes show; nil: nothing.
 	Metrics prometheus.Gatherer
 
-	// PublicMetrics lets anybody read the metrics, as MINIO_PROMETHEUS_AUTH_TYPE=public does.
-	PublicMetrics bool
-
 	// Trace is where live traces come from; nil: no request is ever traced.
 	Trace *Trace
 

@@ -49,16 +49,13 @@ func (p *Protocol) metrics(req *edge.Request, kind string) (*edge.Operation, err
 	if !ok || req.Method != http.MethodGet {
 		return nil, wrongVersion(req.Path)
 	}
-	op := &edge.Operation{Name: "admin.Prometheus", Auth: edge.Public}
+	op := &edge.Operation{Name: "admin.Prometheus"}
 	op.Handler = edge.HandlerFunc(func(_ context.Context, w *edge.Writer, _ *edge.Call) error {
 		return p.writeMetrics(w, wanted)
 	})
-	if p.config.PublicMetrics {
-		return op, nil
-	}
 	token, bearer := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 	if !bearer {
-		op.Auth, op.Checks = edge.Signed, []iam.Check{{Action: "admin:Prometheus"}}
+		op.Checks = []iam.Check{{Action: "admin:Prometheus"}}
 		return op, checkSignature(req, op)
 	}
 	op.Auth = edge.Own

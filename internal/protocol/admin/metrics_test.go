@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-cache/larder/internal/protocol/admin"
 	"github.com/larder-cache/larder/internal/protocol/sigv4"
 )
 
@@ -52,9 +51,8 @@ func TestMetrics(t *testing.T) {
 	if got := w.do(request{"GET", "/minio/v2/metrics/cluster", "", false, root}); got.status != 200 {
 		t.Errorf("signed: %d %s", got.status, got.body)
 	}
-	public := newWorldOn(t, w, func(c *admin.Config) { c.PublicMetrics = true })
-	if got := public.do(request{"GET", "/minio/v2/metrics/cluster", "", false, sigv4.Key{}}); got.status != 200 {
-		t.Errorf("public: %d %s", got.status, got.body)
+	if got := w.do(request{"GET", "/minio/v2/metrics/cluster", "", false, sigv4.Key{}}); got.status != 403 {
+		t.Errorf("anonymous: %d %s", got.status, got.body)
 	}
 }
 
