@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"time"
 )
 
 // Listener limits the connections that are open at once, and lets an answer's
@@ -67,9 +68,10 @@ func (c *otherConn) Close() error {
 // alone writes.
 type conn struct {
 	*net.TCPConn
-	leave   func()
-	holding bool
-	held    []byte
+	leave    func()
+	holding  bool
+	held     []byte
+	deadline time.Time // for writing, as last set
 }
 
 // Close closes the connection and makes room for another.

@@ -91,10 +91,14 @@ func (w *Writer) Status() int { return w.status }
 
 // extend moves the write deadline, seldom: most answers need it once.
 func (w *Writer) extend() {
+	deadline := &w.deadline
+	if w.conn != nil {
+		deadline = &w.conn.deadline // outlives the request: a busy connection sets it seldom
+	}
 	now := time.Now() // the connection's clock, whatever Config.Now says
-	if w.deadline.Sub(now) > w.stall*3/4 {
+	if deadline.Sub(now) > w.stall*3/4 {
 		return
 	}
-	w.deadline = now.Add(w.stall)
-	_ = w.control.SetWriteDeadline(w.deadline) // in-memory test writers have none
+	*deadline = now.Add(w.stall)
+	_ = w.control.SetWriteDeadline(*deadline) // in-memory test writers have none
 }

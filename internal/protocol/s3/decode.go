@@ -12,8 +12,8 @@ import (
 // The limits of XML documents in bodies.
 const (
 	maxSmallDocument = 64 << 10 // a configuration
-	maxKeysDocument  = 8 << 20  // 1,000 keys of 1,024 bytes as references
-	maxPartsDocument = 8 << 20  // 10,000 parts with checksums
+	maxKeysDocument  = 4 << 20  // 1,000 keys of 1,024 bytes, some of them as references
+	maxPartsDocument = 4 << 20  // 10,000 parts with checksums
 	maxDepth         = 16
 	maxElements      = 200_000
 )

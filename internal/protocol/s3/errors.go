@@ -249,6 +249,9 @@ type pair struct{ name, value string }
 
 // describe turns an error into its answer.
 func describe(err error) answer {
+	if f, ok := err.(*fault.Error); ok && f.Err == nil { //nolint:errorlint // the short way for a miss; the long one says the same
+		return describeFault(f)
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		a := describeCode(e.Code)
 		if e.Message != "" {
@@ -333,13 +336,14 @@ func (p *Protocol) WriteError(w *edge.Writer, failure edge.Failure) string {
 	h["Content-Length"] = []string{strconv.Itoa(len(doc.b))}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(doc.b) // the client is gone: nobody is left to tell
+	doc.release()
 	return string(a.code)
 }
 
 // errorDocument is the XML of an error. Texts may come from the client as they
 // are.
 func (p *Protocol) errorDocument(req *edge.Request, operation *edge.Operation, a answer) *document {
-	doc := newDocument(512)
+	doc := newDocument(pooledSize)
 	text := func(name, value string) { doc.text(name, strings.ToValidUTF8(value, "\uFFFD")) }
 	doc.open("Error")
 	text("Code", string(a.code))
