@@ -197,6 +197,17 @@ func (x *Index) Ledger(incarnation uint64) Ledger {
 	return Ledger{}
 }
 
+// Ledgers returns what all buckets hold, by incarnation.
+func (x *Index) Ledgers() map[uint64]Ledger {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	all := make(map[uint64]Ledger, len(x.ledgers))
+	for inc, l := range x.ledgers {
+		all[inc] = *l
+	}
+	return all
+}
+
 // State returns what is known of a segment; ok is false if it is unknown.
 func (x *Index) State(id uint64) (s State, ok bool) {
 	x.mu.RLock()

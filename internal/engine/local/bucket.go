@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -48,12 +49,6 @@ func (s *Store) loadBuckets() error {
 			_ = it.Close()
 			return err
 		}
-		if _, all := s.index.Suspect(); !all {
-			if err := s.index.Lost(index.System, it.Key(), e.Seq); err != nil {
-				s.cfg.Logger.Error("bucket is lost until a repair", "bucket", string(it.Key()[1:]), "error", err)
-				continue
-			}
-		}
 		b, err := s.parseBucket(object.BucketName(it.Key()[1:]), e.Attrs)
 		if err != nil {
 			_ = it.Close()
@@ -61,7 +56,32 @@ func (s *Store) loadBuckets() error {
 		}
 		s.buckets[b.info.Name] = b
 	}
-	return it.Close()
+	if err := it.Close(); err != nil {
+		return err
+	}
+	return s.refuseLostBuckets()
+}
+
+// refuseLostBuckets notes the buckets whose newest state is lost.
+func (s *Store) refuseLostBuckets() error {
+	losses, _, err := s.index.Losses()
+	if err != nil {
+		return err
+	}
+	clear(s.lostBuckets)
+	for _, l := range losses {
+		if l.Incarnation != index.System || len(l.Key) == 0 || l.Key[0] != index.BucketKey {
+			continue
+		}
+		newest, err := s.index.Newest(index.System, l.Key)
+		if err != nil {
+			return err
+		}
+		if newest < l.Seq {
+			s.lostBuckets[object.BucketName(l.Key[1:])] = true
+		}
+	}
+	return nil
 }
 
 func (s *Store) parseBucket(name object.BucketName, attrs []byte) (*bucket, error) {
@@ -80,8 +100,11 @@ func (s *Store) parseBucket(name object.BucketName, attrs []byte) (*bucket, erro
 // bucket returns a bucket, or NotFound.
 func (s *Store) bucket(op string, name object.BucketName) (*bucket, error) {
 	s.mu.RLock()
-	b := s.buckets[name]
+	b, lost := s.buckets[name], s.lostBuckets[name]
 	s.mu.RUnlock()
+	if lost {
+		return nil, &fault.Error{Kind: fault.Corrupt, Noun: fault.Bucket, Op: op, Name: string(name), Err: index.ErrLost}
+	}
 	if b == nil {
 		return nil, &fault.Error{Kind: fault.NotFound, Noun: fault.Bucket, Op: op, Name: string(name)}
 	}
@@ -162,8 +185,11 @@ func (s *Store) systemDelete(key []byte) *segment.Record {
 func (s *Store) CreateBucket(_ context.Context, name object.BucketName, config object.BucketConfig) (object.Bucket, error) {
 	const op = "create bucket"
 	defer s.locks.lock(index.System, index.Bucket(string(name)))()
-	if _, err := s.bucket(op, name); err == nil {
+	switch _, err := s.bucket(op, name); {
+	case err == nil:
 		return object.Bucket{}, &fault.Error{Kind: fault.Exists, Noun: fault.Bucket, Op: op, Name: string(name)}
+	case !errors.Is(err, fault.NotFound):
+		return object.Bucket{}, err
 	}
 	b := &bucket{info: object.Bucket{Name: name, Created: s.now(), Config: cloneConfig(config)}}
 	b.info.Incarnation = s.seq.Add(1)

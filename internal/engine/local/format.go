@@ -23,6 +23,9 @@ const (
 	indexDir    = "index"
 )
 
+// cleanText is the content of CLEAN.
+const cleanText = "closed in order\n"
+
 // formatVersion is the version that this program writes.
 const formatVersion = 1
 
@@ -111,7 +114,7 @@ func noSegments(fsys disk.FS, dir string) error {
 
 // mark notes that the store was closed in order.
 func mark(fsys disk.FS, dir string) error {
-	return disk.WriteFile(fsys, dir, cleanFile, []byte("closed in order\n"))
+	return disk.WriteFile(fsys, dir, cleanFile, []byte(cleanText))
 }
 
 // unmark notes that the store is in use.

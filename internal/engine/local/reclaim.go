@@ -181,7 +181,7 @@ func (s *Store) compact(ctx context.Context, victims []uint64) error {
 		if ctx.Err() != nil {
 			break
 		}
-		left, err := s.evacuate(mover, id)
+		left, err := s.evacuate(mover, id, false)
 		if errors.Is(err, segment.ErrDamaged) || errors.Is(err, index.ErrDamaged) {
 			s.cfg.Logger.ErrorContext(ctx, "segment is damaged and stays", "segment", id, "error", err)
 			s.reclaim.damaged[id] = true
@@ -192,6 +192,15 @@ func (s *Store) compact(ctx context.Context, victims []uint64) error {
 		}
 		emptied, keys[id] = append(emptied, id), left
 	}
+	for id, left := range keys {
+		s.reclaim.doomed[id] = left
+	}
+	return s.letGo(ctx, mover, emptied)
+}
+
+// letGo removes segments that were emptied, once the copies and an index that
+// points to them are durable.
+func (s *Store) letGo(ctx context.Context, mover *segment.Mover, emptied []uint64) error {
 	if err := mover.Seal(); err != nil {
 		return err
 	}
@@ -199,7 +208,6 @@ func (s *Store) compact(ctx context.Context, victims []uint64) error {
 		if err := s.index.Change(id, func(st *index.State) { st.Doomed = true }); err != nil {
 			return err
 		}
-		s.reclaim.doomed[id] = keys[id]
 	}
 	if err := s.Flush(ctx); err != nil { // no index on the disk points into the victims any more
 		return err
@@ -207,8 +215,9 @@ func (s *Store) compact(ctx context.Context, victims []uint64) error {
 	return s.removeDoomed()
 }
 
-// evacuate copies what lives in a segment and returns the keys of what does not.
-func (s *Store) evacuate(mover *segment.Mover, id uint64) (left []index.DeadKey, err error) {
+// evacuate copies what lives in a segment and returns the keys in it. It stops at
+// damage, which may be needed still, unless force is given: then that stays behind.
+func (s *Store) evacuate(mover *segment.Mover, id uint64, force bool) (left []index.DeadKey, err error) {
 	state, _ := s.index.State(id)
 	left = []index.DeadKey{}
 	var batch []*segment.Record
@@ -230,6 +239,9 @@ func (s *Store) evacuate(mover *segment.Mover, id uint64) (left []index.DeadKey,
 			return err
 		}
 		rec, err := s.segs.Copy(f.Loc)
+		if force && errors.Is(err, segment.ErrDamaged) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -243,7 +255,7 @@ func (s *Store) evacuate(mover *segment.Mover, id uint64) (left []index.DeadKey,
 		return nil, err
 	}
 	for _, h := range scan.Holes {
-		if h.Damaged {
+		if h.Damaged && !force {
 			return nil, fmt.Errorf("hole at %d: %w", h.Start, segment.ErrDamaged) // what it held may be needed still
 		}
 	}

@@ -33,8 +33,9 @@ type Store struct {
 	lookups sync.RWMutex // shared from looking a location up to pinning it
 	readers sync.Pool    // of *segment.Reader
 
-	mu      sync.RWMutex // guards the fields below
-	buckets map[object.BucketName]*bucket
+	mu          sync.RWMutex // guards the fields below
+	buckets     map[object.BucketName]*bucket
+	lostBuckets map[object.BucketName]bool // damaged: refused until a repair
 
 	stageMu sync.Mutex // guards stages
 	stages  map[uint64]struct{}
@@ -65,7 +66,7 @@ func Open(fs disk.FS, dir string, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		fs: fs, dir: dir, cfg: cfg, memory: newMemory(cfg.Memory), locks: newKeyLocks(),
-		buckets: map[object.BucketName]*bucket{}, stages: map[uint64]struct{}{}, wake: make(chan struct{}, 1),
+		buckets: map[object.BucketName]*bucket{}, lostBuckets: map[object.BucketName]bool{}, stages: map[uint64]struct{}{}, wake: make(chan struct{}, 1),
 	}
 	s.reclaim = reclaimer{punched: map[uint64]int64{}, doomed: map[uint64][]index.DeadKey{}, damaged: map[uint64]bool{}}
 	s.readers.New = func() any { return new(segment.Reader) }

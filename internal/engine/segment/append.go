@@ -143,7 +143,7 @@ func (s *Set) Close() error {
 	s.mu.Unlock()
 	<-s.drained
 
-	var errs []error
+	errs := []error{s.writeLastFences()}
 	for _, w := range s.idle { // nobody else uses them any more
 		if w.seg != nil && s.failed == nil {
 			errs = append(errs, w.seal())
@@ -151,4 +151,19 @@ func (s *Set) Close() error {
 		errs = append(errs, w.close())
 	}
 	return errors.Join(append(errs, s.closeHandles())...)
+}
+
+// writeLastFences writes the fences that no group has taken along, so that
+// nothing is left that looks torn. Nobody appends any more.
+func (s *Set) writeLastFences() error {
+	if len(s.fences) == 0 || s.failed != nil {
+		return nil
+	}
+	w := &writer{set: s}
+	if len(s.idle) > 0 {
+		w = s.idle[0]
+	} else {
+		s.idle = append(s.idle, w)
+	}
+	return w.ready(0)
 }

@@ -35,6 +35,9 @@ func List(h *Header, loc Location) Listed {
 // Cover returns which of the listed records lay in a hole, and whether they are
 // all that lay there: whole is false if a record may be missing from the lists.
 func (h Hole) Cover(listed []Listed) (lost []Listed, whole bool) {
+	if h.Seal {
+		return nil, true
+	}
 	slices.SortFunc(listed, func(a, b Listed) int { return cmp.Compare(a.Offset, b.Offset) })
 	pos := h.Start
 	for _, l := range listed {

@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+
+	"github.com/larder-cache/larder/internal/engine/disk"
 )
 
 // Hole is a stretch of a segment in which no record is found although more than
@@ -14,6 +17,8 @@ type Hole struct {
 	// Damaged is set when a later record proves that the stretch had been
 	// synced. Otherwise a crash may have torn it, and nobody was told of it.
 	Damaged bool
+	// Seal is set when nothing but a sealing directory can have lain there.
+	Seal bool
 }
 
 // Scan is what a scan of one segment found.
@@ -64,6 +69,7 @@ type scanner struct {
 	near    int // how much to read at once
 	mac     []byte
 	maxBase int64 // the greatest seen
+	closing bool  // the last record says that only a sealing directory follows
 }
 
 func (s *scanner) run(pos int64) error {
@@ -89,6 +95,7 @@ func (s *scanner) run(pos int64) error {
 		s.maxBase = max(s.maxBase, found.Base)
 		pos = found.Loc.End()
 		s.result.End = pos
+		s.closing = found.Kind == Directory && found.Flags&Closing != 0
 		s.result.Sealed = found.Kind == Directory && found.Flags&(Last|Closing) != 0
 		if err := s.visit(found); err != nil {
 			return err
@@ -109,7 +116,7 @@ func (s *scanner) tail(pos int64) error {
 			return err
 		}
 		if !zero {
-			s.result.Holes = append(s.result.Holes, Hole{Start: pos, End: s.limit})
+			s.result.Holes = append(s.result.Holes, Hole{Start: pos, End: s.limit, Seal: s.closing})
 		}
 	}
 	for i := range s.result.Holes {
@@ -295,4 +302,70 @@ func (r *Reader) padding() error {
 		return fmt.Errorf("padding behind the record at %d in segment %d: %w", r.loc.Offset, r.loc.Segment, ErrDamaged)
 	}
 	return nil
+}
+
+// Holds returns nil if a whole header of that seq lies at loc; seq 0 is any.
+func (s *Set) Holds(loc Location, seq uint64) error {
+	seg, err := s.Pin(loc)
+	if err != nil {
+		return err
+	}
+	var r Reader
+	if err := r.Open(seg, loc, BlockSize); err != nil {
+		return err
+	}
+	defer r.Close()
+	if seq != 0 && r.header.Seq != seq {
+		return fmt.Errorf("record at %d in segment %d: %w", loc.Offset, loc.Segment, ErrDamaged)
+	}
+	return nil
+}
+
+// Legible visits what looks like the headers of records in a hole, though their
+// check fails.
+func (s *Set) Legible(id uint64, h Hole, visit func(offset int64, incarnation uint64, key []byte)) error {
+	seg := s.lookup(id)
+	if seg == nil {
+		return ErrGone
+	}
+	var head [fixedSize]byte
+	for _, at := range []int64{h.Start, alignUp(h.Start, PageSize)} {
+		if at+fixedSize > h.End {
+			break
+		}
+		if err := seg.readAt(head[:], at); err != nil {
+			return err
+		}
+		n := int64(binary.LittleEndian.Uint16(head[6:]))
+		if n == 0 || n > 1100 || at+fixedSize+n > h.End {
+			continue
+		}
+		key := make([]byte, n)
+		if err := seg.readAt(key, at+fixedSize); err != nil {
+			return err
+		}
+		visit(at, binary.LittleEndian.Uint64(head[24:]), key)
+		return nil
+	}
+	return nil
+}
+
+// StoreOf returns the identity of the store that a segment file says it is of.
+func StoreOf(fs disk.FS, name string) (store [16]byte, ok bool) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return store, false
+	}
+	defer func() { _ = f.Close() }()
+	var head [firstRecord]byte
+	if n, _ := f.ReadAt(head[:], 0); n < len(head) {
+		return store, false
+	}
+	for i := range 2 {
+		c := head[i*fileHeaderSize : (i+1)*fileHeaderSize]
+		if [8]byte(c[:8]) == fileMagic && crc32.Checksum(c[:60], castagnoli) == binary.LittleEndian.Uint32(c[60:]) {
+			return [16]byte(c[32:48]), true
+		}
+	}
+	return store, false
 }
