@@ -92,6 +92,7 @@ drops in where MinIO stood, and knows that it is a cache.`,
 		keyCommand(),
 		policyCommand(),
 		resetRootCommand(),
+		fsckCommand(),
 		versionCommand(),
 	)
 	return root
