@@ -67,6 +67,7 @@ const (
 	actionListBucketVersions Action = "s3:ListBucketVersions"
 	actionGetObject          Action = "s3:GetObject"
 	actionGetObjectVersion   Action = "s3:GetObjectVersion"
+	actionCreateUser         Action = "admin:CreateUser" // also changes a secret, one's own among them
 )
 
 // actionID numbers the known actions.
@@ -106,7 +107,7 @@ func KnownAction(action Action) bool {
 // selfService are the actions that everybody may do to himself, unless a policy
 // denies it.
 var selfService = setOf(
-	"admin:CreateUser", // which is how one changes one's own secret
+	actionCreateUser,
 	"admin:GetUser",
 	"admin:CreateServiceAccount",
 	"admin:UpdateServiceAccount",

@@ -113,6 +113,7 @@ func checks() []iam.Check {
 		about("admin:ListUsers", ""),
 		about("admin:GetUser", "bob"),
 		about("admin:GetUser", "alice"),
+		about("admin:CreateUser", "bob"),
 		about("admin:CreateServiceAccount", "bob"),
 		about("admin:CreateServiceAccount", "carol"),
 		about("admin:CreateServiceAccount", "root"),

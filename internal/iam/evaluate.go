@@ -82,7 +82,12 @@ func decision(e effect, by *statement, name string) Decision {
 }
 
 // selfService reports whether the principal does to himself what everybody may.
+// A derived credential does not change its parent's secret: who found one would
+// own the parent.
 func (r *Request) selfService(id actionID) bool {
+	if r.Check.Action == actionCreateUser && r.Principal.Derived() {
+		return false
+	}
 	source := r.Principal.source()
 	return selfService.has(id) && r.Check.Target != "" && r.Check.Target == r.Principal.User && (source == User || source == Subject)
 }

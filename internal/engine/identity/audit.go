@@ -220,13 +220,16 @@ func (s *Service) flushOutbox(ctx context.Context) {
 // changes that have not reached the trail come last.
 func (s *Service) Audit(ctx context.Context) iter.Seq2[iam.Record, error] {
 	return func(yield func(iam.Record, error) bool) {
+		waiting := s.current.Load().doc.Outbox
+		written := map[string]bool{} // those of waiting that are in the trail
 		for r, err := range s.audit.all(ctx) {
 			if !yield(r, err) || err != nil {
 				return
 			}
+			written[r.ID] = slices.ContainsFunc(waiting, func(w iam.Record) bool { return w.ID == r.ID })
 		}
-		for _, r := range s.audit.unwritten(slices.Clone(s.current.Load().doc.Outbox)) {
-			if !yield(r, nil) {
+		for _, r := range waiting {
+			if !written[r.ID] && !yield(r, nil) {
 				return
 			}
 		}

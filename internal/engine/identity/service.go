@@ -199,7 +199,8 @@ const maxAttempts = 20
 
 // change makes a change as one new generation. edit gets a clone of the document
 // to change; it may run more than once, and its error changes nothing. It
-// returns the audit record's fields; a nil *Change means that nothing changed.
+// returns the audit record's fields; a nil *Change means that nothing changed,
+// one without an Action that nobody has to know.
 func (s *Service) change(ctx context.Context, by iam.Actor, edit func(d *document) (*iam.Change, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,7 +215,9 @@ func (s *Service) change(ctx context.Context, by iam.Actor, edit func(d *documen
 		now := s.config.Now()
 		draft.prune(now)
 		generation := before.generation + 1
-		draft.Outbox = append(draft.Outbox, newRecord(fmt.Sprintf("iam-%d", generation), now, by, *made))
+		if made.Action != "" {
+			draft.Outbox = append(draft.Outbox, newRecord(fmt.Sprintf("iam-%d", generation), now, by, *made))
+		}
 		next, err := newState(generation, draft, before)
 		if err != nil {
 			return err
@@ -233,7 +236,8 @@ func (s *Service) change(ctx context.Context, by iam.Actor, edit func(d *documen
 				return err
 			}
 		default:
-			return fmt.Errorf("write identities: %w", err)
+			// It may be written all the same, and is in force then.
+			return errors.Join(fmt.Errorf("write identities: %w", err), s.reload(context.WithoutCancel(ctx)))
 		}
 	}
 	return fault.New(fault.Busy, fault.Log, "iam")

@@ -113,6 +113,9 @@ func (s *Service) seen(ctx context.Context, by iam.Actor, name iam.UserName, log
 		default:
 			record = subjectRecord{Issuer: login.Issuer, Sub: login.Sub, ID: newID()}
 		}
+		if ok && slices.Equal(record.Policies, policies) {
+			made.Action = "" // the trail is for changes, not for each login
+		}
 		record.Policies, record.Display, record.Seen, record.Updated = policies, login.Display, now, now
 		d.Subjects[name] = record
 		made.After = s.subject(name, record)
