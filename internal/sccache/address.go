@@ -42,7 +42,7 @@ func (s Settings) Address() (Address, error) {
 	endpoint := strings.ReplaceAll(told, "//"+s.Bucket+".", "//")
 	a.Deleted = endpoint != told
 	if u, err := url.Parse(endpoint); err == nil {
-		u.Host = withoutDefaultPort(u)
+		u.Host = strings.ToLower(withoutDefaultPort(u))
 		endpoint = strings.TrimRight(u.String(), "/")
 	}
 	if endpoint == "https://s3.amazonaws.com" && s.Region != "" {

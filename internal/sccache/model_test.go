@@ -74,6 +74,7 @@ func TestAddress(t *testing.T) {
 		"port 443 goes":             {[]string{"SCCACHE_ENDPOINT=https://h:443"}, v16, "https://h/cache", false},
 		"port 443 of http stays":    {[]string{"SCCACHE_ENDPOINT=http://h:443"}, v16, "http://h:443/cache", false},
 		"path of the endpoint":      {[]string{"SCCACHE_ENDPOINT=http://h/s3/"}, v16, "http://h/s3/cache", false},
+		"capitals":                  {[]string{"SCCACHE_ENDPOINT=http://Cache.Example:9000/S3"}, v16, "http://cache.example:9000/S3/cache", false},
 		"IPv6":                      {[]string{"SCCACHE_ENDPOINT=http://[::1]:9000"}, v16, "http://[::1]:9000/cache", false},
 		"virtual host":              {[]string{"SCCACHE_ENDPOINT=h:9000", "SCCACHE_S3_ENABLE_VIRTUAL_HOST_STYLE=true"}, v16, "http://cache.h:9000", false},
 		"first label goes":          {[]string{"SCCACHE_ENDPOINT=http://cache.corp:9000"}, v16, "http://corp:9000/cache", true},

@@ -39,7 +39,9 @@ func newPatient(t *testing.T, version string, names ...string) *patient {
 		t.Fatal(err)
 	}
 	port := 10000
-	return &patient{Machine: harness.NewMachine(t, version, names...), program: program, port: &port, all: t, t: t}
+	p := &patient{Machine: harness.NewMachine(t, version, names...), program: program, port: &port, all: t, t: t}
+	p.useNameServer()
+	return p
 }
 
 // in is the same patient in another test.
