@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ import (
 type server struct {
 	pipeline  *edge.Pipeline
 	operation edge.Operation
+	mu        sync.Mutex // guards routed and trail
 	routed    *edge.Request
 	identity  edge.Identity
 	badLogin  bool
@@ -44,7 +46,7 @@ func newServer(t *testing.T, config edge.Config) *server {
 	s.operation = edge.Operation{
 		Name: "test.Op", MaxBody: 1 << 20, Checks: []iam.Check{{Action: "test:Op"}},
 		Handler: edge.HandlerFunc(func(_ context.Context, w *edge.Writer, call *edge.Call) error {
-			s.trail = append(s.trail, "serve")
+			s.step("serve")
 			_, err := io.Copy(w, call.Body)
 			return err
 		}),
@@ -57,16 +59,24 @@ func newServer(t *testing.T, config edge.Config) *server {
 	return s
 }
 
+func (s *server) step(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trail = append(s.trail, name)
+}
+
 func (s *server) Accepts(*edge.Request) bool { return true }
 
 func (s *server) Route(req *edge.Request) (*edge.Operation, error) {
-	s.trail = append(s.trail, "route")
+	s.step("route")
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.routed = req
 	return &s.operation, nil
 }
 
 func (s *server) Authenticate(context.Context, *http.Request) (edge.Identity, error) {
-	s.trail = append(s.trail, "authenticate")
+	s.step("authenticate")
 	if s.badLogin {
 		return edge.Identity{}, fault.New(fault.Unauthenticated, fault.AccessKey, "")
 	}
@@ -74,12 +84,12 @@ func (s *server) Authenticate(context.Context, *http.Request) (edge.Identity, er
 }
 
 func (s *server) Authorize(_ context.Context, who iam.Principal, check iam.Check, facts iam.Facts) iam.Decision {
-	s.trail = append(s.trail, "authorize")
+	s.step("authorize")
 	return iam.Decision{Allowed: s.allow(who, check, facts), Reason: "test"}
 }
 
 func (s *server) WriteError(w *edge.Writer, failure edge.Failure) string {
-	s.trail = append(s.trail, "error")
+	s.step("error")
 	kind := fault.KindOf(failure.Err)
 	w.WriteHeader(map[fault.Kind]int{fault.Denied: 403, fault.Unauthenticated: 401, fault.Invalid: 400, fault.TooLarge: 413, fault.Internal: 500}[kind])
 	_, _ = io.WriteString(w, kind.Error())
@@ -118,7 +128,7 @@ func TestOrder(t *testing.T) {
 		{"own", func(s *server) {
 			s.operation.Auth = edge.Own
 			s.operation.Login = func(context.Context, *edge.Call) (edge.Identity, []iam.Check, error) {
-				s.trail = append(s.trail, "login")
+				s.step("login")
 				return s.identity, []iam.Check{{Action: "test:Form"}}, nil
 			}
 		}, 200, []string{"route", "login", "authorize", "serve"}},
