@@ -28,6 +28,7 @@ type settings struct {
 	turn                    time.Duration
 	turns                   int
 	many                    int // objects of the large store
+	scaleOnly               bool
 	asJSON                  bool
 	strict                  bool
 }
@@ -41,6 +42,7 @@ func main() {
 	flag.DurationVar(&s.turn, "turn", 2*time.Second, "time of one server's turn")
 	flag.IntVar(&s.turns, "turns", 7, "turns of each server")
 	flag.IntVar(&s.many, "many", 1_000_000, "objects of the large store, 0 to leave it out")
+	flag.BoolVar(&s.scaleOnly, "scale-only", false, "leave out the comparison with the baseline")
 	flag.BoolVar(&s.asJSON, "json", false, "print JSON")
 	flag.BoolVar(&s.strict, "strict", false, "exit 1 if a bar is missed")
 	flag.Parse()
@@ -63,9 +65,12 @@ func run(ctx context.Context, s *settings) (int, error) {
 		defer func() { _ = os.RemoveAll(dir) }()
 		s.dir = dir
 	}
-	rows, err := compare(ctx, s)
-	if err != nil {
-		return 1, err
+	var rows []row
+	if !s.scaleOnly {
+		var err error
+		if rows, err = compare(ctx, s); err != nil {
+			return 1, err
+		}
 	}
 	if s.many > 0 {
 		more, err := scale(ctx, s)
@@ -74,6 +79,7 @@ func run(ctx context.Context, s *settings) (int, error) {
 		}
 		rows = append(rows, more...)
 	}
+	var err error
 	if s.asJSON {
 		err = json.NewEncoder(os.Stdout).Encode(rows)
 	} else {
