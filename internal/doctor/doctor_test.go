@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"maps"
 	"net"
 	"net/http"
@@ -182,6 +183,21 @@ func TestSound(t *testing.T) {
 			b.server.domain = "localhost"
 			b.server.plain()
 			b.cfg.Environ["SCCACHE_ENDPOINT"] = "http://localhost:" + b.server.port()
+		}},
+		"container credentials over TLS": {v19, func(b *bed) {
+			b.https(time.Now(), "cache.example")
+			issuer := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`{"AccessKeyId":"` + accessKey + `","SecretAccessKey":"` + secret + `"}`))
+			}))
+			b.t.Cleanup(issuer.Close)
+			ca, err := os.ReadFile(b.cfg.Environ["SSL_CERT_FILE"])
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			both := append(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Certificate().Raw})...)
+			b.cfg.Environ["SSL_CERT_FILE"] = b.file("ca.crt", string(both))
+			b.cfg.Environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = issuer.URL
+			delete(b.cfg.Environ, "AWS_ACCESS_KEY_ID")
 		}},
 		"container credentials": {v19, func(b *bed) {
 			b.http()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -125,6 +126,20 @@ func (p *patient) newClient() *http.Client {
 	}
 }
 
+// roots returns the authorities that sccache trusts, those of the system for
+// Mozilla's; nil means the system's own verification.
+func (p *patient) roots() *x509.CertPool {
+	store := sccache.Trust(p.cfg.Environ, p.sccache.Version, p.cfg.GOOS, p.cfg.Root)
+	pool, err := x509.SystemCertPool()
+	if store.System || err != nil {
+		return nil
+	}
+	if data, err := os.ReadFile(store.File); err == nil {
+		pool.AppendCertsFromPEM(data)
+	}
+	return pool
+}
+
 // containerKeys fetches credentials as sccache 0.18 and later does.
 func (p *patient) containerKeys(ctx context.Context, c sccache.Credentials) (sccache.Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -144,7 +159,8 @@ func (p *patient) containerKeys(ctx context.Context, c sccache.Credentials) (scc
 	if token != "" {
 		req.Header.Set("Authorization", token)
 	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: p.roots()}}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		return c, fmt.Errorf("%s: %w", c.Detail, err)
 	}
