@@ -15,7 +15,7 @@ type Config struct {
 	Skew time.Duration
 
 	// MaxChunk is the largest signed chunk in bytes: it is held in memory until
-	// its signature is verified. 0 means 4 MiB; the SDKs send 64 to 128 KiB.
+	// its signature is verified. 0 means 1 MiB; the SDKs send 64 to 128 KiB.
 	MaxChunk int
 
 	// MaxForm is the largest body in bytes of a request to a service other than
@@ -35,7 +35,7 @@ func (c *Config) check() error {
 		return errors.New("sigv4: a limit is negative")
 	}
 	setDefault(&c.Skew, 15*time.Minute)
-	setDefault(&c.MaxChunk, 4<<20)
+	setDefault(&c.MaxChunk, 1<<20)
 	setDefault(&c.MaxForm, 64<<10)
 	setDefault(&c.Keys, 4096)
 	if c.Now == nil {
