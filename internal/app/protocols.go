@@ -21,7 +21,7 @@ import (
 
 // The proofs that what the protocols ask for is what the engines offer.
 var (
-	_ s3.Store          = (*local.Store)(nil)
+	_ s3.Store          = (*recorded)(nil)
 	_ admin.Store       = (*local.Store)(nil)
 	_ identity.Store    = (*local.Store)(nil)
 	_ health.Status     = (*local.Store)(nil)
@@ -78,7 +78,7 @@ func (s *server) pipeline() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, err := s3.New(s.store, s3.Config{
+	objects, err := s3.New(&recorded{s.store, s.identities, s.log}, s3.Config{
 		Region: s.cfg.Region, Domains: s.cfg.Domains, Form: verifier, Logger: s.log,
 		KnownUser: func(name iam.UserName) bool { _, err := s.identities.User(name); return err == nil },
 	})

@@ -95,15 +95,23 @@ type Credential struct {
 	Secret    Secret
 }
 
-type principalKey struct{}
+type actorKey struct{}
 
-// WithPrincipal returns a context that carries p.
+// WithActor returns a context that carries who acts, and from where.
+func WithActor(ctx context.Context, a Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, a)
+}
+
+// ActorFrom returns the context's actor, an anonymous one if it has none.
+func ActorFrom(ctx context.Context) Actor {
+	a, _ := ctx.Value(actorKey{}).(Actor)
+	return a
+}
+
+// WithPrincipal returns a context that carries p as its actor.
 func WithPrincipal(ctx context.Context, p Principal) context.Context {
-	return context.WithValue(ctx, principalKey{}, p)
+	return WithActor(ctx, Actor{Principal: p})
 }
 
 // PrincipalFrom returns the context's principal, the anonymous one if it has none.
-func PrincipalFrom(ctx context.Context) Principal {
-	p, _ := ctx.Value(principalKey{}).(Principal)
-	return p
-}
+func PrincipalFrom(ctx context.Context) Principal { return ActorFrom(ctx).Principal }

@@ -143,6 +143,11 @@ type Call struct {
 	facts    iam.Facts
 }
 
+// actor is who acts, for the audit trail.
+func (c *Call) actor() iam.Actor {
+	return iam.Actor{Principal: c.Credential.Principal, From: c.SourceIP, RequestID: c.ID}
+}
+
 // Principal returns who is calling.
 func (c *Call) Principal() iam.Principal { return c.Credential.Principal }
 

@@ -111,7 +111,7 @@ func (p *Pipeline) serve(ctx context.Context, x *exchange) error {
 			return err
 		}
 	}
-	return operation.Handler.Serve(iam.WithPrincipal(ctx, x.call.Credential.Principal), &x.w, &x.call)
+	return operation.Handler.Serve(iam.WithActor(ctx, x.call.actor()), &x.w, &x.call)
 }
 
 // limitBody enforces the operation's MaxBody. A body that the operation does not
