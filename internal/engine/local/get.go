@@ -114,7 +114,7 @@ func (s *Store) openObject(b *bucket, req *object.GetRequest) (*object.Reader, e
 		}
 		return nil, err
 	}
-	body := &body{store: s, pieces: pieces, left: length}
+	body := &body{store: s, name: path(req.Bucket, req.Key), pieces: pieces, left: length}
 	if err := body.advance(); err != nil {
 		_ = body.Close()
 		return nil, err
@@ -284,6 +284,7 @@ func (g *gatherer) parts(content *index.Body) error {
 // body reads pieces one after another. It is for one goroutine.
 type body struct {
 	store  *Store
+	name   string  // of the object, for faults
 	pieces []piece // still to be read, the first through reader if that is open
 	reader *segment.Reader
 	chunk  []byte // verified, not yet returned
@@ -299,7 +300,7 @@ func (b *body) advance() error {
 		return b.err
 	}
 	if len(b.pieces) == 0 {
-		b.err = wrap("read object", fault.Object, "", segment.ErrDamaged)
+		b.err = wrap("read object", fault.Object, b.name, segment.ErrDamaged)
 		return b.err
 	}
 	p := &b.pieces[0]
@@ -308,13 +309,13 @@ func (b *body) advance() error {
 		b.reader = b.store.reader()
 		if err = b.reader.Open(p.seg, p.loc, p.from); err != nil {
 			b.pieces = b.pieces[1:] // its pin is gone
-			b.err = wrap("read object", fault.Object, "", err)
+			b.err = wrap("read object", fault.Object, b.name, err)
 			return b.err
 		}
 	}
 	b.chunk, err = b.reader.Block(p.from)
 	if err != nil {
-		b.err = wrap("read object", fault.Object, "", err)
+		b.err = wrap("read object", fault.Object, b.name, err)
 		return b.err
 	}
 	b.chunk = b.chunk[:min(int64(len(b.chunk)), p.to-p.from)]
