@@ -217,7 +217,7 @@ func TestFaults(t *testing.T) {
 				wanted++
 			}
 			for k, mode := range modes(op) {
-				if testing.Short() && k != i%2 || failures.Load() >= 4 {
+				if testing.Short() && k != i%2 || failures.Load() >= 10 {
 					continue
 				}
 				jobs <- job{s, int64(i + 1), op, mode}
@@ -268,29 +268,36 @@ func faultRun(t *testing.T, s *stage, shared *bodies, n int64, how mode) (struck
 	select {
 	case err = <-done:
 	case <-m.died:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		buf := make([]byte, 1<<20)
 		return struck, fmt.Errorf("it hangs:\n%s", buf[:runtime.Stack(buf, true)])
 	}
 	if err != nil {
 		return struck, err
 	}
-	if n%2 == 0 || m.halted() || m.store == nil {
-		if err := recoverAndCheck(t, m.crashed(0, 0), w.ledger.copy()); err != nil {
-			return struck, fmt.Errorf("after a crash: %w", err)
-		}
-		return struck, nil
+	crashed := m.crashed(0, 0)
+	how.name = "after a crash"
+	if m.stop(); n%2 != 0 {
+		crashed, how.name = m.crashed(0, 0), "after a stop"
+	}
+	_ = m.mem.RemoveAll(storeDir) // a store that gave up is never closed, and shall hold no memory
+	if err := recoverAndCheck(t, crashed, w.ledger.copy()); err != nil {
+		return struck, fmt.Errorf("%s: %w", how.name, err)
+	}
+	return struck, nil
+}
+
+// stop closes the store, which may say what failed, unless it gave up.
+func (m *machine) stop() {
+	if m.halted() || m.store == nil {
+		return
 	}
 	closed := make(chan error, 1)
 	go func() { closed <- m.store.Close() }()
 	select {
-	case <-closed: // it may say what failed
+	case <-closed:
 	case <-m.died:
 	}
-	if err := recoverAndCheck(t, m.crashed(0, 0), w.ledger.copy()); err != nil {
-		return struck, fmt.Errorf("after a stop: %w", err)
-	}
-	return struck, nil
 }
 
 // throughFault opens the store, a second time if the first failed, runs the

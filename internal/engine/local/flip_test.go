@@ -132,8 +132,8 @@ func (file *flipFile) near(at int) []object.Key {
 	return keys
 }
 
-// flip returns the byte with one bit of it changed.
-func flip(b byte, at int) byte { return b ^ 1<<(at%8) }
+// flipped returns the byte with one bit of it changed.
+func flipped(b byte, at int) byte { return b ^ 1<<(at%8) }
 
 // write changes one byte of a file.
 func write(mem *vfs.MemFS, path string, at int, b byte) error {
@@ -221,7 +221,7 @@ func TestFlipLive(t *testing.T) {
 	}
 	f.each(t, f.mem, func(mem *vfs.MemFS, file *flipFile, at int) error {
 		store := open(mem)
-		if err := write(mem, file.path, at, flip(file.data[at], at)); err != nil {
+		if err := write(mem, file.path, at, flipped(file.data[at], at)); err != nil {
 			return err
 		}
 		defer func() { _ = write(mem, file.path, at, file.data[at]) }()
@@ -248,6 +248,36 @@ func TestFlipLive(t *testing.T) {
 	}
 }
 
+// TestFlipCheck flips bytes of a stopped store: the check finds each, and names
+// the object whose body it is in.
+func TestFlipCheck(t *testing.T) {
+	f := newFlipStore(t)
+	f.each(t, f.mem, func(mem *vfs.MemFS, file *flipFile, at int) error {
+		if err := write(mem, file.path, at, flipped(file.data[at], at)); err != nil {
+			return err
+		}
+		defer func() { _ = write(mem, file.path, at, file.data[at]) }()
+		report, err := local.Check(t.Context(), disk.New(mem), storeDir, local.CheckOptions{Config: small()})
+		if err != nil {
+			return err
+		}
+		if !report.Damaged() {
+			return errors.New("the check finds nothing")
+		}
+		owner := file.owner(f, at)
+		named := slices.ContainsFunc(report.Findings, func(found local.Finding) bool {
+			return found.Damage && found.Bucket == string(home) && found.Key == string(owner)
+		})
+		if owner != "" && !named {
+			return fmt.Errorf("the check does not name %s: %+v", owner, report.Findings)
+		}
+		return nil
+	})
+	if report, err := local.Check(t.Context(), disk.New(f.mem), storeDir, local.CheckOptions{}); err != nil || report.Damaged() {
+		t.Errorf("the sound store is reported: %+v, %v", report, err)
+	}
+}
+
 // TestFlipRebuild flips bytes of a store whose index is gone: it is built again,
 // and neither an older version nor a deleted object comes back.
 func TestFlipRebuild(t *testing.T) {
@@ -259,7 +289,7 @@ func TestFlipRebuild(t *testing.T) {
 	refused := atomic.Int64{}
 	f.each(t, bare, func(mem *vfs.MemFS, file *flipFile, at int) error {
 		mem = mem.CrashClone(vfs.CrashCloneCfg{})
-		if err := write(mem, file.path, at, flip(file.data[at], at)); err != nil {
+		if err := write(mem, file.path, at, flipped(file.data[at], at)); err != nil {
 			return err
 		}
 		m := newMachine(mem, nil)

@@ -1,0 +1,131 @@
+package main
+
+// engineDefects break what the embedded store promises of the disk.
+func engineDefects() []Defect {
+	return append(durabilityDefects(), spaceDefects()...)
+}
+
+const enginePackage = "./internal/engine/local"
+
+// The tests of the crashable disk. Those of faults are thinned out: a defect
+// that loses what was acknowledged, or keeps what was refused, shows many times.
+const (
+	crashTests = "^TestCrash$"
+	faultTests = "^TestFaults$"
+	modelTests = "^TestModel$"
+)
+
+func durabilityDefects() []Defect {
+	return []Defect{
+		{
+			Name: "no fdatasync", Why: "what was acknowledged lies in the page cache",
+			File:    "internal/engine/segment/writer.go",
+			Old:     "if err := w.file.SyncData(); err != nil { // the acknowledgement below rests on this",
+			New:     "if err := error(nil); err != nil {",
+			Package: enginePackage, Tests: crashTests,
+		},
+		{
+			Name: "early acknowledgement", Why: "the sync comes after the answer",
+			File:    "internal/engine/segment/writer.go",
+			Old:     "if err := w.file.SyncData(); err != nil { // the acknowledgement below rests on this\n\t\treturn w.poison(err)\n\t}\n\treturn w.apply(false)",
+			New:     "defer w.file.SyncData()\n\terr = w.apply(false)\n\tfor _, o := range group {\n\t\tif o.wake != nil {\n\t\t\tselect {\n\t\t\tcase o.wake <- duty{}:\n\t\t\tdefault:\n\t\t\t}\n\t\t}\n\t}\n\treturn err",
+			Package: enginePackage, Tests: crashTests,
+		},
+		{
+			Name: "no directory sync", Why: "a new segment has no name after a crash",
+			File:    "internal/engine/segment/set.go",
+			Old:     "\t\terr = disk.SyncDir(s.fs, s.dir)\n",
+			New:     "\t\terr = nil\n",
+			Package: enginePackage, Tests: crashTests,
+		},
+		{
+			Name: "clock as version", Why: "a clock that goes back brings old content back",
+			File:    "internal/engine/local/put.go",
+			Old:     "rec.Seq = s.seq.Add(1) // never the clock",
+			New:     "rec.Seq = uint64(s.cfg.Now().UnixNano()) // the clock",
+			Package: enginePackage, Tests: modelTests, Args: []string{"-short"},
+		},
+		{
+			Name: "unfenced failure", Why: "a refused write is there after a restart",
+			File:    "internal/engine/segment/writer.go",
+			Old:     "\tw.distrust()\n\t_ = w.close()\n\tif err := w.open()",
+			New:     "\t_ = w.close()\n\tif err := w.open()",
+			Package: enginePackage, Tests: faultTests, Args: []string{"-short"},
+		},
+		{
+			Name: "failed write not erased", Why: "a refused write is there after a restart",
+			File:    "internal/engine/segment/writer.go",
+			Old:     "err := w.set.fs.PunchHole(w.seg.path, from, max(w.pos-from, 0)+PageSize)",
+			New:     "_, err := from, error(nil)",
+			Package: enginePackage, Tests: faultTests, Args: []string{"-short"},
+		},
+		{
+			Name: "checkpoint ahead of data", Why: "replay begins behind records that the index lacks",
+			File:    "internal/engine/index/apply.go",
+			Old:     "s.Applied = max(s.Applied, g.End) // in the same batch as what it vouches for",
+			New:     "s.Applied = max(s.Applied, g.End+4096)",
+			Package: enginePackage, Tests: crashTests,
+		},
+		{
+			Name: "torn write replayed", Why: "a header without its body replaces what was acknowledged",
+			File:    "internal/engine/local/replay.go",
+			Old:     "if punched || errors.Is(err, segment.ErrDamaged) {",
+			New:     "if err = nil; punched && err != nil {",
+			Package: enginePackage, Tests: crashTests,
+		},
+		{
+			Name: "quota counted after the write", Why: "writes at once exceed it",
+			File:    "internal/engine/local/bucket.go",
+			Old:     "\tb.used += growth\n",
+			New:     "\tgrowth = 0\n",
+			Package: enginePackage, Tests: "^TestConformanceSmall$/^Quotas$",
+		},
+	}
+}
+
+func spaceDefects() []Defect {
+	return []Defect{
+		{
+			Name: "tombstone dropped early", Why: "what was deleted is back when the index is rebuilt",
+			File:    "internal/engine/index/reclaim.go",
+			Old:     "alive(h.Loc == f.Loc && h.Seq == f.Seq && h.needed())",
+			New:     "alive(false)",
+			Package: enginePackage, Tests: crashTests,
+		},
+		{
+			Name: "punch before commit", Why: "a crash takes the old content, and there is no new one",
+			File:    "internal/engine/local/put.go",
+			Old:     "\trec, err := s.record(b, c, current, e)\n",
+			New:     "\tif e != nil {\n\t\t_, _ = s.segs.Punch(e.Loc)\n\t}\n\trec, err := s.record(b, c, current, e)\n",
+			Package: enginePackage, Tests: crashTests,
+		},
+		{
+			Name: "reader unpinned", Why: "a reader finds holes where its object was",
+			File:    "internal/engine/segment/mover.go",
+			Old:     "return g.pinned[offset] > 0",
+			New:     "return g.pinned[offset] < 0",
+			Package: enginePackage, Tests: modelTests, Args: []string{"-short"},
+		},
+		{
+			Name: "unlinked before the index flush", Why: "the index on the disk points into a file that is gone",
+			File:    "internal/engine/local/reclaim.go",
+			Old:     "if err := s.Flush(ctx); err != nil { // no index on the disk points into the victims any more",
+			New:     "if err := ctx.Err(); err != nil {",
+			Package: enginePackage, Tests: crashTests,
+		},
+		{
+			Name: "CRC unchecked on Range", Why: "a range of a damaged body is served",
+			File:    "internal/engine/segment/read.go",
+			Old:     "if !r.header.verifyBlock(int(block), r.buf[head:]) { // also when only a part of the block is asked for",
+			New:     "if off == start && !r.header.verifyBlock(int(block), r.buf[head:]) {",
+			Package: enginePackage, Tests: "^TestFlipLive$",
+		},
+		{
+			Name: "lost record forgotten", Why: "a rebuild serves an older version of a damaged key",
+			File:    "internal/engine/local/replay.go",
+			Old:     "if err := r.index.Lose(losses(id, lost)); err != nil {",
+			New:     "if err := r.index.Lose(nil); err != nil {",
+			Package: enginePackage, Tests: "^TestFlipRebuild$", Args: []string{"-short"},
+		},
+	}
+}
