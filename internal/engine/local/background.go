@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// background flushes the index when much was appended, and in time, and reclaims
-// space.
+// background flushes the index when much was appended, and in time, reclaims space
+// and re-reads content.
 func (s *Store) background(ctx context.Context) error {
 	flush := time.NewTicker(s.cfg.FlushEvery)
 	defer flush.Stop()
 	reclaim := time.NewTicker(s.cfg.ReclaimEvery)
 	defer reclaim.Stop()
+	var scrubber scrubber
 	for {
 		var err error
 		what := "index flush"
@@ -26,7 +27,10 @@ func (s *Store) background(ctx context.Context) error {
 			}
 		case <-reclaim.C:
 			what = "reclaim"
-			err = s.Reclaim(ctx)
+			if err = s.Reclaim(ctx); err == nil {
+				what = "scrub"
+				err = s.scrub(ctx, &scrubber)
+			}
 		}
 		if err != nil {
 			s.cfg.Logger.ErrorContext(ctx, "background work failed and is tried again", "what", what, "error", err)

@@ -178,14 +178,14 @@ func BenchmarkMillion(b *testing.B) {
 	go func() { ran <- s.Run(ctx) }()
 	begun := time.Now()
 	fill(b, s, n, 1<<10)
-	b.ReportMetric(float64(time.Since(begun).Microseconds())/float64(n), "fill-µs/object")
+	metrics := map[string]float64{"fill-µs/object": float64(time.Since(begun).Microseconds()) / float64(n)}
 	stop()
 	<-ran
 	begun = time.Now()
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
-	b.ReportMetric(time.Since(begun).Seconds(), "close-s")
+	metrics["close-s"] = time.Since(begun).Seconds()
 	begun = time.Now()
 	if s, err = local.Open(disk.OS(), dir, local.Config{}); err != nil {
 		b.Fatal(err)
@@ -193,7 +193,7 @@ func BenchmarkMillion(b *testing.B) {
 	if _, err := s.Head(b.Context(), "bucket", benchKey(n/2)); err != nil {
 		b.Fatal(err)
 	}
-	b.ReportMetric(time.Since(begun).Seconds(), "open-s")
+	metrics["open-s"] = time.Since(begun).Seconds()
 	begun = time.Now()
 	for after, total := "", 0; ; {
 		page, err := s.List(b.Context(), object.ListRequest{Bucket: "bucket", After: after, Max: 1000})
@@ -208,11 +208,11 @@ func BenchmarkMillion(b *testing.B) {
 			break
 		}
 	}
-	b.ReportMetric(time.Since(begun).Seconds(), "list-s")
+	metrics["list-s"] = time.Since(begun).Seconds()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	b.ReportMetric(float64(m.HeapAlloc)/float64(n), "heap-B/object")
+	metrics["heap-B/object"] = float64(m.HeapAlloc) / float64(n)
 	i := int64(0)
 	for b.Loop() {
 		i += 7919
@@ -225,7 +225,51 @@ func BenchmarkMillion(b *testing.B) {
 		}
 		_ = r.Body.Close()
 	}
+	for name, value := range metrics {
+		b.ReportMetric(value, name)
+	}
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkReplay opens a store that was killed with 100,000 records that its
+// index had not written.
+func BenchmarkReplay(b *testing.B) {
+	dir := b.TempDir()
+	s, err := local.Open(disk.OS(), dir, local.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := s.CreateBucket(b.Context(), "bucket", object.BucketConfig{}); err != nil {
+		b.Fatal(err)
+	}
+	fill(b, s, 100_000, 1<<10)
+	killed := b.TempDir()
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		again := b.TempDir()
+		if err := os.CopyFS(again, os.DirFS(killed)); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		s, err := local.Open(disk.OS(), again, local.Config{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Head(b.Context(), "bucket", benchKey(99_999)); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
 	}
 }

@@ -105,6 +105,9 @@ func TestFlip(t *testing.T) {
 			s := open(t, disk.New(broken), local.Config{})
 			_, err := s.Bucket(t.Context(), "bucket")
 			bucketLost := errors.Is(err, fault.Corrupt)
+			if n, err := s.Scrub(t.Context()); err != nil || n == 0 && bytesOfContent(r) {
+				t.Errorf("%s: the scrub found %d, %v", where, n, err)
+			}
 			refused := neverWrong(t, where, s, want, gone)
 			if err := s.Close(); err != nil {
 				t.Errorf("%s: %v", where, err)
@@ -141,6 +144,16 @@ func flip(t *testing.T, mem *vfs.MemFS, name string, at int64) {
 	if err := f.Sync(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// bytesOfContent reports whether the check found damage to what is live.
+func bytesOfContent(r local.Report) bool {
+	for _, f := range r.Findings {
+		if f.What == "the body is damaged" {
+			return true
+		}
+	}
+	return false
 }
 
 // neverWrong reads all keys: what is answered is right, or Corrupt.

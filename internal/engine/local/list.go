@@ -1,7 +1,9 @@
 package local
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/larder-cache/larder/internal/engine/index"
@@ -59,6 +61,9 @@ func (s *Store) list(b *bucket, req *object.ListRequest) (page object.Page, err 
 		if err != nil {
 			return page, err
 		}
+		if len(page.Entries) == cap(page.Entries) {
+			page.Entries = slices.Grow(page.Entries, limit-len(page.Entries)) // from a few to all at once
+		}
 		page.Entries = append(page.Entries, object.Entry{Info: info})
 		ok = it.Next()
 	}
@@ -88,7 +93,7 @@ func (r *roller) common(key []byte) []byte {
 	if r.delimiter == "" {
 		return nil
 	}
-	i := strings.Index(string(key[len(r.prefix):]), r.delimiter)
+	i := bytes.Index(key[len(r.prefix):], []byte(r.delimiter))
 	if i < 0 {
 		return nil
 	}
