@@ -92,7 +92,7 @@ func (s *Store) open() (err error) {
 	}
 	var damage []segment.Damage
 	s.segs, damage, err = segment.Open(s.fs, s.fs.PathJoin(s.dir, segmentsDir), segment.Config{
-		Store: s.format.id, Segments: s.cfg.Segments, Size: s.cfg.SegmentSize, Apply: s.apply,
+		Store: s.format.id, Segments: s.cfg.Segments, Size: s.cfg.SegmentSize, Apply: s.apply, Seq: s.seq.Load,
 	})
 	if err != nil {
 		return err

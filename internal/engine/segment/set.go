@@ -31,6 +31,10 @@ type Config struct {
 	// is told. An error fails the group's writers and all later ones.
 	Apply func(*Group) error
 
+	// Seq returns the last seq drawn, which directories carry, so that a rebuilt
+	// index never draws one again; default 0.
+	Seq func() uint64
+
 	// Room, if set, is called before a segment is created, and may refuse.
 	Room func() error
 }
@@ -41,6 +45,9 @@ func (c *Config) check() error {
 	}
 	if c.Size == 0 {
 		c.Size = 256 << 20
+	}
+	if c.Seq == nil {
+		c.Seq = func() uint64 { return 0 }
 	}
 	switch {
 	case c.Segments < 0 || c.Segments > 64:

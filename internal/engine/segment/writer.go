@@ -254,11 +254,10 @@ func (w *writer) body(body []byte) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	if _, err := w.file.WriteAt(body, w.pos); err != nil {
-		return err
-	}
-	w.pos += int64(len(body))
-	return nil
+	at := w.pos
+	w.pos += int64(len(body)) // also when it fails half way: that is taken back
+	_, err := w.file.WriteAt(body, at)
+	return err
 }
 
 // flush writes what is encoded.
@@ -273,7 +272,7 @@ func (w *writer) flush() error {
 
 // putDirectory appends a directory of the records since the one before.
 func (w *writer) putDirectory(flags uint8) error {
-	r := &Record{Header: Header{Kind: Directory, Flags: flags}}
+	r := &Record{Header: Header{Kind: Directory, Flags: flags, Seq: w.set.cfg.Seq()}}
 	r.Attrs = directoryAttrs(w.seg.id, w.pos, w.listed)
 	r.complete()
 	w.closing = append(w.closing, w.listed...)
