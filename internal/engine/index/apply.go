@@ -3,6 +3,7 @@ package index
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -116,15 +117,11 @@ func (t *tx) commit() error {
 func (t *tx) publish() {
 	t.x.mu.Lock()
 	defer t.x.mu.Unlock()
-	for id, s := range t.states {
-		t.x.states[id] = s
-	}
+	maps.Copy(t.x.states, t.states)
 	for id := range t.gone {
 		delete(t.x.states, id)
 	}
-	for inc, l := range t.ledgers {
-		t.x.ledgers[inc] = l
-	}
+	maps.Copy(t.x.ledgers, t.ledgers)
 	t.x.seq = max(t.x.seq, t.seq)
 	t.x.lost += t.lost
 }
@@ -275,7 +272,7 @@ func (t *tx) replace(r *segment.Record, e *Entry, found bool, h *history) error 
 		l.Objects++
 		l.Bytes += body.Size
 	}
-	if err := t.adopt(r, &body); err != nil {
+	if err := t.adopt(&body); err != nil {
 		return err
 	}
 	if err := t.found(r); err != nil {
@@ -285,7 +282,7 @@ func (t *tx) replace(r *segment.Record, e *Entry, found bool, h *history) error 
 }
 
 // adopt drops the parts of an upload that the object made of it does not list.
-func (t *tx) adopt(r *segment.Record, body *Body) error {
+func (t *tx) adopt(body *Body) error {
 	if body.Shape != Parts || t.replay {
 		return nil
 	}

@@ -340,7 +340,7 @@ func (l pebbleLog) Infof(string, ...any) {}
 
 func (l pebbleLog) Errorf(format string, args ...any) {
 	if l.log != nil {
-		l.log.Error("index", slog.String("error", fmt.Sprintf(format, args...))) //nolint:sloglint // Pebble gives no context
+		l.log.Error("index", slog.String("error", fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -77,7 +77,7 @@ func (x *Index) Change(id uint64, change func(*State)) error {
 	return t.commit()
 }
 
-// Dead is a dead record of a key, as compaction remembers it of a segment that
+// DeadKey is a dead record of a key, as compaction remembers it of a segment that
 // it removes.
 type DeadKey struct {
 	Incarnation uint64

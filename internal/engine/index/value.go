@@ -18,7 +18,7 @@ const (
 	Parts   Shape = 2 // in the parts of an upload
 )
 
-// Part is a part as the object lists it that is made of it.
+// PartRef is a part as the object lists it that is made of it.
 type PartRef struct {
 	Number int
 	Seq    uint64

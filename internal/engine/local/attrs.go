@@ -90,8 +90,9 @@ func appendETag(dst []byte, tag object.ETag) (out, sum []byte) {
 
 // decoder reads attributes. After a fault it yields zeros and bad is set.
 type decoder struct {
-	b   []byte
-	bad bool
+	b    []byte
+	bad  bool
+	page *[]byte // memory to share, nil for none
 }
 
 func (d *decoder) take(n uint64) []byte {
@@ -140,16 +141,39 @@ func (d *decoder) name() string {
 // parseInfo decodes an entry of the index. short leaves out user metadata and
 // tags.
 func parseInfo(bucket object.BucketName, key object.Key, e *index.Entry, short bool) (object.Info, index.Body, error) {
+	var d decoder
+	info, body := d.info(e, nil, short)
+	info.Bucket, info.Key = bucket, key
+	if d.bad {
+		return info, body, errAttrs(bucket, key)
+	}
+	return info, body, nil
+}
+
+// parseListed is parseInfo for one of many entries: key and ETag share one piece
+// of memory, and MD5s the memory of the page.
+func parseListed(bucket object.BucketName, key []byte, e *index.Entry, page *[]byte) (object.Info, error) {
+	d := decoder{page: page}
+	info, _ := d.info(e, key, true)
+	info.Bucket = bucket
+	if d.bad {
+		return info, errAttrs(bucket, object.Key(key))
+	}
+	return info, nil
+}
+
+// info decodes an entry. If key is given, it becomes the Info's.
+func (d *decoder) info(e *index.Entry, key []byte, short bool) (object.Info, index.Body) {
 	body, rest, ok := index.ParseBody(e.Attrs)
-	d := decoder{b: rest, bad: !ok}
+	d.b, d.bad = rest, !ok
 	if format := d.byte(); format != attrsFormat {
 		d.bad = true
 	}
-	info := object.Info{Bucket: bucket, Key: key, Size: body.Size, Version: object.Version(d.uvarint())}
+	info := object.Info{Size: body.Size, Version: object.Version(d.uvarint())}
 	if t := d.take(8); t != nil {
 		info.Modified = time.Unix(0, int64(binary.LittleEndian.Uint64(t))).UTC()
 	}
-	d.digest(&info.Digest)
+	info.Key = d.digest(&info.Digest, key)
 	info.Parts = int(d.uvarint())
 	m := &info.Meta
 	m.ContentType = d.name()
@@ -161,40 +185,57 @@ func parseInfo(bucket object.BucketName, key object.Key, e *index.Entry, short b
 	if !short {
 		d.pairs(&info)
 	}
-	if d.bad {
-		return info, body, errAttrs(bucket, key)
-	}
-	return info, body, nil
+	return info, body
 }
 
-func (d *decoder) digest(g *object.Digest) {
+// digest decodes a digest. The key's and the ETag's text are made in one piece.
+func (d *decoder) digest(g *object.Digest, key []byte) object.Key {
+	var stack [256]byte
+	text := append(stack[:0], key...)
 	var sum []byte
 	switch form := d.byte(); form {
 	case etagText:
-		g.ETag = object.ETag(d.text())
+		text = append(text, d.take(d.uvarint())...)
 	case etagMD5, etagParts:
 		sum = d.take(16)
-		var text [48]byte
-		n := hex.Encode(text[:], sum)
+		text = hex.AppendEncode(text, sum)
 		if form == etagParts {
-			n = len(strconv.AppendUint(append(text[:n], '-'), d.uvarint(), 10))
+			text = strconv.AppendUint(append(text, '-'), d.uvarint(), 10)
 		}
-		g.ETag = object.ETag(text[:n])
 	default:
 		d.bad = true
 	}
+	both := string(text)
+	g.ETag = object.ETag(both[len(key):])
 	switch d.byte() {
 	case 1:
-		g.MD5 = slices.Clone(sum)
+		g.MD5 = d.keep(sum)
 	case 2:
-		g.MD5 = slices.Clone(d.take(16))
+		g.MD5 = d.keep(d.take(16))
 	}
 	if g.Checksum.Algorithm = object.Algorithm(d.byte()); g.Checksum.Algorithm != object.NoChecksum {
 		g.Checksum.Composite = d.byte() != 0
 		g.Checksum.Parts = int(d.uvarint())
-		g.Checksum.Value = slices.Clone(d.take(d.uvarint()))
+		g.Checksum.Value = d.keep(d.take(d.uvarint()))
 	}
+	return object.Key(both[:len(key)])
 }
+
+// keep copies bytes that outlive the entry, in the page's memory if it has some.
+func (d *decoder) keep(b []byte) []byte {
+	if d.page == nil {
+		return slices.Clone(b)
+	}
+	if cap(*d.page)-len(*d.page) < len(b) {
+		*d.page = make([]byte, 0, pageMemory)
+	}
+	n := len(*d.page)
+	*d.page = append(*d.page, b...)
+	return (*d.page)[n:len(*d.page):len(*d.page)]
+}
+
+// pageMemory is how much memory for digests a page takes at once.
+const pageMemory = 4 << 10
 
 func (d *decoder) pairs(info *object.Info) {
 	if n := d.uvarint(); n > 0 && n <= uint64(len(d.b)) {

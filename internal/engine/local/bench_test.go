@@ -132,7 +132,7 @@ func BenchmarkGet(b *testing.B) {
 				b.Error(err)
 				return
 			}
-			if _, err := r.Body.(io.WriterTo).WriteTo(io.Discard); err != nil {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
 				b.Error(err)
 			}
 			_ = r.Body.Close()
@@ -220,7 +220,7 @@ func BenchmarkMillion(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := r.Body.(io.WriterTo).WriteTo(io.Discard); err != nil {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			b.Fatal(err)
 		}
 		_ = r.Body.Close()

@@ -255,7 +255,7 @@ func (c *checker) segment(id uint64) error {
 		c.damage(Finding{What: "the segment is not sealed, although the store was closed in order", Segment: id, Offset: scan.End})
 	}
 	for _, h := range scan.Holes {
-		if !h.Damaged && !(c.report.Clean && !fenced) && applied <= h.Start {
+		if !h.Damaged && (!c.report.Clean || fenced) && applied <= h.Start {
 			c.note(Finding{What: fmt.Sprintf("%d bytes that a crash tore, of which nobody was told", h.End-h.Start), Segment: id, Offset: h.Start})
 			continue
 		}

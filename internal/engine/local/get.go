@@ -57,7 +57,7 @@ func (s *Store) readAll(p pinned) ([]byte, error) {
 }
 
 func (s *Store) reader() *segment.Reader {
-	r, _ := s.readers.Get().(*segment.Reader) //nolint:errcheck // nothing else is in this pool
+	r, _ := s.readers.Get().(*segment.Reader)
 	return r
 }
 

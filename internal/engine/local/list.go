@@ -38,6 +38,7 @@ func (s *Store) list(b *bucket, req *object.ListRequest) (page object.Page, err 
 	}()
 	limit := min(max(req.Max, 0), object.MaxListEntries)
 	page.Entries = make([]object.Entry, 0, min(limit, 64))
+	var memory []byte
 	roller := roller{prefix: req.Prefix, delimiter: req.Delimiter}
 	for ok := roller.start(it, req.After); ok; {
 		if len(page.Entries) == limit {
@@ -57,7 +58,7 @@ func (s *Store) list(b *bucket, req *object.ListRequest) (page object.Page, err 
 			ok = it.Next() // reads of it say why
 			continue
 		}
-		info, _, err := parseInfo(b.info.Name, object.Key(it.Key()), &e, true)
+		info, err := parseListed(b.info.Name, it.Key(), &e, &memory)
 		if err != nil {
 			return page, err
 		}

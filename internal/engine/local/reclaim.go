@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/larder-cache/larder/internal/engine/disk"
@@ -51,8 +52,11 @@ func (s *Store) reclaimOnce(ctx context.Context) error {
 	}
 	for range 64 {
 		victims := s.victims()
-		if len(victims) == 0 || ctx.Err() != nil {
-			return nil
+		if len(victims) == 0 {
+			break
+		}
+		if ctx.Err() != nil {
+			break // the next start goes on
 		}
 		if err := s.compact(ctx, victims); err != nil {
 			return fmt.Errorf("reclaim: %w", err)
@@ -192,9 +196,7 @@ func (s *Store) compact(ctx context.Context, victims []uint64) error {
 		}
 		emptied, keys[id] = append(emptied, id), left
 	}
-	for id, left := range keys {
-		s.reclaim.doomed[id] = left
-	}
+	maps.Copy(s.reclaim.doomed, keys)
 	return s.letGo(ctx, mover, emptied)
 }
 

@@ -19,10 +19,10 @@ import (
 	"github.com/larder-cache/larder/internal/object"
 )
 
-func remove(t testing.TB, s *local.Store, key string) {
-	t.Helper()
-	if err := s.Delete(t.Context(), object.DeleteRequest{Bucket: "bucket", Key: object.Key(key)}); err != nil {
-		t.Fatal(err)
+func remove(tb testing.TB, s *local.Store, key string) {
+	tb.Helper()
+	if err := s.Delete(tb.Context(), object.DeleteRequest{Bucket: "bucket", Key: object.Key(key)}); err != nil {
+		tb.Fatal(err)
 	}
 }
 

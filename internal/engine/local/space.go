@@ -62,7 +62,7 @@ func (s *space) room(size int64) error {
 	if now := time.Now(); now.Sub(s.asked) > askEvery || s.free-size < s.reserve {
 		use, err := s.fs.GetDiskUsage(s.dir)
 		if err != nil {
-			return nil //nolint:nilerr // the write itself will say
+			return nil // the write itself will say
 		}
 		s.free, s.asked = int64(use.AvailBytes), now
 	}
@@ -82,7 +82,7 @@ func (s *space) float() error {
 	}
 	use, err := s.fs.GetDiskUsage(s.dir)
 	if err != nil || int64(use.AvailBytes) < s.reserve+s.ballast {
-		return nil //nolint:nilerr // later, then
+		return nil // later, then
 	}
 	f, err := s.fs.Create(s.fs.PathJoin(s.dir, ballastFile), vfs.WriteCategoryUnspecified)
 	if err != nil {

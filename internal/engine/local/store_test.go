@@ -34,24 +34,24 @@ func (c *content) Digest() object.Digest {
 	return object.Digest{ETag: object.ETag(hex.EncodeToString(c.sum)), MD5: c.sum}
 }
 
-func open(t testing.TB, fs disk.FS, cfg local.Config) *local.Store {
-	t.Helper()
+func open(tb testing.TB, fs disk.FS, cfg local.Config) *local.Store {
+	tb.Helper()
 	s, err := local.Open(fs, "/store", cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
-func put(t testing.TB, s *local.Store, key string, body []byte) object.Info {
-	t.Helper()
-	info, err := s.Put(t.Context(), object.PutRequest{
+func put(tb testing.TB, s *local.Store, key string, body []byte) object.Info {
+	tb.Helper()
+	info, err := s.Put(tb.Context(), object.PutRequest{
 		Bucket: "bucket", Key: object.Key(key), Content: newContent(body), Size: int64(len(body)),
 		Meta: object.Meta{ContentType: "text/plain", User: map[string]string{"a": "b"}},
 		Tags: []object.Tag{{Key: "k", Value: "v"}},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return info
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"github.com/larder-cache/larder/internal/engine/index"
@@ -23,7 +24,7 @@ func (s *Store) ListUploads(_ context.Context, req object.UploadListRequest) (ob
 
 func (s *Store) listUploads(b *bucket, req *object.UploadListRequest) (page object.UploadPage, err error) {
 	base := index.UploadsOf(b.incarnation)
-	it, err := s.index.Iter(index.System, append(base[:len(base):len(base)], req.Prefix...))
+	it, err := s.index.Iter(index.System, append(slices.Clip(base), req.Prefix...))
 	if err != nil {
 		return page, err
 	}
@@ -74,7 +75,7 @@ func startUploads(it *index.Iter, base []byte, req *object.UploadListRequest) bo
 	if common, rolled := commonPrefix(req.AfterKey, req.Prefix, req.Delimiter); rolled {
 		return seekBehind(it, base, common)
 	}
-	at := append(append(base[:len(base):len(base)], req.AfterKey...), 0)
+	at := append(append(slices.Clip(base), req.AfterKey...), 0)
 	if req.AfterUpload == "" {
 		at[len(at)-1] = 1 // behind the NUL that ends the key
 	}
@@ -94,7 +95,7 @@ func commonPrefix(key, prefix, delimiter string) (string, bool) {
 
 // seekBehind moves behind all uploads of keys that begin with common.
 func seekBehind(it *index.Iter, base []byte, common string) bool {
-	at := append(base[:len(base):len(base)], common...)
+	at := append(slices.Clip(base), common...)
 	for i := len(at) - 1; i >= len(base); i-- {
 		if at[i]++; at[i] != 0 {
 			return it.Seek(at[:i+1])

@@ -143,7 +143,10 @@ func (s *Set) Close() error {
 	s.mu.Unlock()
 	<-s.drained
 
-	errs := []error{s.writeLastFences()}
+	errs := []error{s.failed} // a store that could not apply what it wrote is not closed in order
+	if s.failed == nil {
+		errs = append(errs, s.writeLastFences())
+	}
 	for _, w := range s.idle { // nobody else uses them any more
 		if w.seg != nil && s.failed == nil {
 			errs = append(errs, w.seal())
@@ -156,7 +159,7 @@ func (s *Set) Close() error {
 // writeLastFences writes the fences that no group has taken along, so that
 // nothing is left that looks torn. Nobody appends any more.
 func (s *Set) writeLastFences() error {
-	if len(s.fences) == 0 || s.failed != nil {
+	if len(s.fences) == 0 {
 		return nil
 	}
 	w := &writer{set: s}

@@ -105,7 +105,7 @@ func alignUp(n, to int64) int64 { return (n + to - 1) &^ (to - 1) }
 func Blocks(n int) int { return (n + BlockSize - 1) / BlockSize }
 
 // AppendSums appends the checksums of body's blocks to dst.
-func AppendSums(dst []byte, body []byte) []byte {
+func AppendSums(dst, body []byte) []byte {
 	for len(body) > 0 {
 		n := min(len(body), BlockSize)
 		dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(body[:n], castagnoli))

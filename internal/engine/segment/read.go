@@ -23,7 +23,6 @@ type handleCache struct {
 	mu    sync.Mutex // guards the fields below
 	open  map[*Segment]struct{}
 	limit int
-	clock uint64
 }
 
 // Pin keeps the record at loc from being punched and its segment from being

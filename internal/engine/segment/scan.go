@@ -149,7 +149,7 @@ func (s *scanner) next(pos int64) (*Found, int64, error) {
 				return nil, 0, err
 			}
 			if f != nil {
-				return s.before(pos, aligned, f)
+				return s.before(pos, aligned)
 			}
 		}
 		at, err = s.magic(at + alignment)
@@ -162,7 +162,7 @@ func (s *scanner) next(pos int64) (*Found, int64, error) {
 
 // before looks for a record between pos and the one found at aligned, behind
 // damage that is not padding.
-func (s *scanner) before(pos, aligned int64, f *Found) (*Found, int64, error) {
+func (s *scanner) before(pos, aligned int64) (*Found, int64, error) {
 	zero, err := s.zeros(pos, aligned)
 	if err != nil {
 		return nil, 0, err
@@ -172,7 +172,7 @@ func (s *scanner) before(pos, aligned int64, f *Found) (*Found, int64, error) {
 			return g, at, err
 		}
 	}
-	f, err = s.record(aligned) // the window may have moved
+	f, err := s.record(aligned) // the window may have moved
 	return f, aligned, err
 }
 

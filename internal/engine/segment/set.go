@@ -108,11 +108,10 @@ type Segment struct {
 	using  int        // readers of file
 	pinned map[int64]int
 	gone   bool
-	used   uint64 // when last used, in the handle cache's count
 }
 
 // ID returns the segment's number; later segments have greater ones.
-func (s *Segment) ID() uint64 { return s.id }
+func (g *Segment) ID() uint64 { return g.id }
 
 // Damage is something wrong with a file that Open found.
 type Damage struct {
