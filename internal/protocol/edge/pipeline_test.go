@@ -318,8 +318,10 @@ func TestLateErrorAbortsTheConnection(t *testing.T) {
 // A client that sends or takes nothing is cut off after Config.Stall; one that
 // makes progress is not, however long the whole takes.
 func TestStall(t *testing.T) {
+	t.Parallel()
 	t.Run("reader", func(t *testing.T) {
-		s := newServer(t, edge.Config{Stall: 100 * time.Millisecond})
+		t.Parallel()
+		s := newServer(t, edge.Config{Stall: 800 * time.Millisecond})
 		s.operation.Handler = edge.HandlerFunc(func(_ context.Context, w *edge.Writer, _ *edge.Call) error {
 			block := make([]byte, 1<<20)
 			for {
@@ -335,7 +337,8 @@ func TestStall(t *testing.T) {
 		}
 	})
 	t.Run("writer", func(t *testing.T) {
-		s := newServer(t, edge.Config{Stall: 100 * time.Millisecond})
+		t.Parallel()
+		s := newServer(t, edge.Config{Stall: 800 * time.Millisecond})
 		var got atomic.Value
 		s.operation.Handler = edge.HandlerFunc(func(_ context.Context, _ *edge.Writer, call *edge.Call) error {
 			_, err := io.ReadAll(call.Body)
@@ -350,7 +353,8 @@ func TestStall(t *testing.T) {
 }
 
 func TestSecondRequestOfAConnectionAfterStall(t *testing.T) {
-	s := newServer(t, edge.Config{Stall: 50 * time.Millisecond})
+	t.Parallel()
+	s := newServer(t, edge.Config{Stall: 500 * time.Millisecond})
 	conn := dial(t, s)
 	answers := bufio.NewReader(conn)
 	for range 2 {
@@ -361,6 +365,6 @@ func TestSecondRequestOfAConnectionAfterStall(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, response.Body)
 		_ = response.Body.Close()
-		<-time.After(80 * time.Millisecond) // longer than Stall: old deadlines must not count
+		<-time.After(600 * time.Millisecond) // longer than Stall: old deadlines must not count
 	}
 }

@@ -20,10 +20,14 @@ func (s signatures) Authenticate(ctx context.Context, r *http.Request) (Identity
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{
+	identity := Identity{
 		Credential: signed.Credential, Type: signed.Type, SignedAt: signed.SignedAt,
-		Body: signed.Body, Length: signed.Length, Trailer: signed.Body.Trailer,
-	}, nil
+		Body: signed.Body, Length: signed.Length,
+	}
+	if signed.Streaming {
+		identity.Trailer = signed.Body.Trailer
+	}
+	return identity, nil
 }
 
 // Facts that are the same for every request signed in the header. Never changed.
