@@ -31,8 +31,8 @@ var answers = map[faultKey]answer{
 	{fault.NotFound, fault.User}:      {"XMinioAdminNoSuchUser", http.StatusNotFound, "The specified user does not exist."},
 	{fault.NotFound, fault.Group}:     {"XMinioAdminNoSuchGroup", http.StatusNotFound, "The specified group does not exist."},
 	{fault.NotFound, fault.Policy}:    {"XMinioAdminNoSuchPolicy", http.StatusNotFound, "The canned policy does not exist."},
-	{fault.NotFound, fault.AccessKey}: {"XMinioInvalidIAMCredentials", http.StatusNotFound, "The specified access key does not exist."},
-	{fault.NotFound, fault.Session}:   {"XMinioInvalidIAMCredentials", http.StatusNotFound, "The specified access key does not exist."},
+	{fault.NotFound, fault.AccessKey}: {"XMinioInvalidIAMCredentials", http.StatusNotFound, "The specified service account is not found"}, // Terraform reads this text
+	{fault.NotFound, fault.Session}:   {"XMinioInvalidIAMCredentials", http.StatusNotFound, "The specified service account is not found"},
 	{fault.NotFound, fault.Bucket}:    {"NoSuchBucket", http.StatusNotFound, "The specified bucket does not exist."},
 	{fault.NotFound, fault.Quota}:     {"XMinioAdminNoSuchQuotaConfiguration", http.StatusNotFound, "The bucket has no quota."},
 	{fault.NotFound, fault.Setting}:   {"XMinioConfigNotFound", http.StatusNotFound, ""},

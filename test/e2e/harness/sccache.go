@@ -36,6 +36,7 @@ type Stats struct {
 	Writes      int
 	WriteErrors int
 	NotCached   int
+	Failed      int // compiles that failed, as probes of build scripts may: looked up, not written
 	Location    string
 }
 
@@ -100,6 +101,7 @@ func (s *Sccache) stats(t testing.TB, env map[string]string) Stats {
 			CacheReadErrors  int            `json:"cache_read_errors"`
 			CacheWrites      int            `json:"cache_writes"`
 			CacheWriteErrors int            `json:"cache_write_errors"`
+			CompileFails     int            `json:"compile_fails"`
 			NotCached        map[string]int `json:"not_cached"`
 		} `json:"stats"`
 		CacheLocation string `json:"cache_location"`
@@ -119,7 +121,7 @@ func (s *Sccache) stats(t testing.TB, env map[string]string) Stats {
 		Requests: r.CompileRequests, Hits: sum(r.CacheHits.Counts), HitsIn: r.CacheHits.Counts, Misses: sum(r.CacheMisses.Counts),
 		Errors:   sum(r.CacheErrors.Counts) + r.CacheReadErrors,
 		Timeouts: r.CacheTimeouts, Writes: r.CacheWrites, WriteErrors: r.CacheWriteErrors,
-		NotCached: sum(r.NotCached), Location: raw.CacheLocation,
+		NotCached: sum(r.NotCached), Failed: r.CompileFails, Location: raw.CacheLocation,
 	}
 }
 

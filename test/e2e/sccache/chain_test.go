@@ -26,7 +26,7 @@ func TestChain(t *testing.T) {
 			}
 			mark = server.Mark()
 			second := warm.Build(t, project.C)
-			if gets := count(warm.Objects(server.Requests(mark)), "GET", 200); second.Stats.Hits != first.Stats.Misses || second.Stats.Misses != 0 || gets != second.Stats.Hits {
+			if gets := count(warm.Objects(server.Requests(mark)), "GET", 200); second.Stats.Hits != first.Stats.Misses || second.Stats.Misses != 0 || gets < second.Stats.Hits {
 				t.Errorf("another machine: %+v, and the server logged %d reads", second.Stats, gets)
 			}
 			for _, s := range []harness.Stats{first.Stats, second.Stats} {
