@@ -31,6 +31,13 @@ const inWorld = "LARDER_E2E_WORLD"
 
 // Main runs the tests of m in a world of their own and exits.
 func Main(m *testing.M) {
+	Enter()
+	os.Exit(m.Run())
+}
+
+// Enter makes this process one that runs in a world of its own: it starts the
+// program again, with the same arguments, and does not return from the first.
+func Enter() {
 	if os.Getenv(inWorld) == "" {
 		fmt.Fprintln(os.Stderr, enter())
 		os.Exit(1)
@@ -39,7 +46,6 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "the tests' namespaces: "+err.Error())
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
 }
 
 // enter replaces this process by one that runs the same tests in new namespaces.

@@ -215,13 +215,16 @@ func TestSpelledOut(t *testing.T) {
 // TestRestart kills the server between two builds: what was acknowledged is there.
 func TestRestart(t *testing.T) {
 	server := startServer(t, transport{})
-	version := versions()[0]
-	b := build(t, server, client(t, server, version, path, ""), project.Rust, func(s harness.Stats) expect {
+	version, name := versions()[0], project.Rust
+	if testing.Short() {
+		name = project.C
+	}
+	b := build(t, server, client(t, server, version, path, ""), name, func(s harness.Stats) expect {
 		return expect{misses: s.Misses, style: path, proto: "HTTP/1.1"}
 	})
 	server.Kill()
 	server.Start()
-	build(t, server, client(t, server, version, virtualHost, ""), project.Rust, func(harness.Stats) expect {
+	build(t, server, client(t, server, version, virtualHost, ""), name, func(harness.Stats) expect {
 		return expect{hits: b.Stats.Misses, style: virtualHost, proto: "HTTP/1.1"}
 	})
 }
