@@ -153,25 +153,35 @@ func (op *listObjects) front(doc *document, page *object.Page) {
 
 // entry writes one object.
 func (op *listObjects) entry(doc *document, info *object.Info) {
-	doc.open("Contents")
+	doc.raw("<Contents>")
 	op.names.text(doc, "Key", string(info.Key))
-	doc.time("LastModified", info.Modified)
 	doc.object(info)
 	if op.owner {
 		doc.owner("Owner", op.id)
 	}
-	doc.close("Contents")
+	doc.raw("</Contents>")
 }
 
-// object writes the elements that all listings of objects have in common.
+// object writes the elements that all listings of objects have in common. A page
+// has a thousand of them, so neighbouring tags are written at once.
 func (d *document) object(info *object.Info) {
-	d.etag(info.Digest.ETag)
+	d.raw("<LastModified>")
+	d.b = appendTime(d.b, info.Modified)
+	d.raw("</LastModified><ETag>&#34;")
+	d.escape(string(info.Digest.ETag))
 	if sum := &info.Digest.Checksum; sum.Algorithm != object.NoChecksum {
-		d.text("ChecksumAlgorithm", algorithms[sum.Algorithm].name)
-		d.text("ChecksumType", checksumType(sum.Composite))
+		d.raw("&#34;</ETag><ChecksumAlgorithm>")
+		d.raw(algorithms[sum.Algorithm].name)
+		d.raw("</ChecksumAlgorithm><ChecksumType>")
+		d.raw(checksumType(sum.Composite))
+		d.raw("</ChecksumType><Size>")
+	} else {
+		d.raw("&#34;</ETag><Size>")
 	}
-	d.number("Size", info.Size)
-	d.text("StorageClass", storageClass(info.Meta.StorageClass))
+	d.b = strconv.AppendInt(d.b, info.Size, 10)
+	d.raw("</Size><StorageClass>")
+	d.escape(storageClass(info.Meta.StorageClass))
+	d.raw("</StorageClass>")
 }
 
 // owner writes an account.

@@ -76,7 +76,6 @@ func (op *listVersions) entry(doc *document, info *object.Info) {
 	op.names.text(doc, "Key", string(info.Key))
 	doc.text("VersionId", "null")
 	doc.bool("IsLatest", true)
-	doc.time("LastModified", info.Modified)
 	doc.object(info)
 	doc.owner("Owner", op.owner)
 	doc.close("Version")

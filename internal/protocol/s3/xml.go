@@ -66,6 +66,9 @@ func (d *document) root(name string) {
 	d.b = append(append(append(d.b, '<'), name...), ` xmlns="`+namespace+`">`...)
 }
 
+// raw writes XML as it is.
+func (d *document) raw(xml string) { d.b = append(d.b, xml...) }
+
 func (d *document) open(name string) {
 	d.b = append(append(append(d.b, '<'), name...), '>')
 }
