@@ -72,6 +72,7 @@ func (o *explainOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.question.TLS, "tls", false, "the request comes over TLS")
 	f.StringVar(&o.at, "at", "", "`time` of the request, RFC 3339 (default: now)")
 	f.StringArrayVar(&o.question.Facts, "fact", nil, "`key=value` of a condition key of the request, such as s3:prefix=a/ (repeatable)")
+	f.StringArrayVar(&o.question.Claims, "claim", nil, "`claim=value` of the token that a session was made from, such as ref=refs/heads/main (repeatable)")
 	f.StringVar(&o.endpoint, "endpoint", "", "`URL` of a running server")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM `file` of an authority to trust beside the system's")
 	f.StringVar(&o.dir, "dir", "", "data `directory` of a stopped server")
@@ -153,7 +154,10 @@ func (o *explainOptions) fromFiles(cmd *cobra.Command) (e iam.Explanation, err e
 			return e, err
 		}
 	}
-	if o.question.User != "" {
+	switch claims := r.Principal.Claims; {
+	case claims != nil:
+		r.Principal = iam.Principal{Kind: iam.Session, Parent: iam.Subject, User: iam.UserName(o.question.User), Claims: claims}
+	case o.question.User != "":
 		r.Principal = iam.Principal{Kind: iam.User, User: iam.UserName(o.question.User)}
 	}
 	return iam.Explain(r, grants), nil

@@ -13,6 +13,7 @@ import (
 func (c *Client) Explain(ctx context.Context, q iam.Question) (e iam.Explanation, err error) {
 	query := url.Values{
 		"user": {q.User}, "action": {q.Action}, "resource": {q.Resource}, "target": {q.Target}, "sourceIP": {q.SourceIP}, "fact": q.Facts,
+		"claim": q.Claims,
 	}
 	if q.TLS {
 		query.Set("tls", "true")

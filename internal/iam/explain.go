@@ -20,10 +20,12 @@ type Question struct {
 	TLS      bool      // whether the request comes over TLS
 	At       time.Time // of the request; zero for now
 	Facts    []string  // "key=value" of condition keys that come from the request
+	Claims   []string  // "claim=value" of the token that a session is made from
 }
 
-// Request returns what is asked; the principal is still to be found. It is
-// fault.Invalid for an unknown action and a malformed address or fact.
+// Request returns what is asked. Of the principal it holds the claims; who it is
+// is still to be found. It is fault.Invalid for an unknown action or claim and a
+// malformed address or fact.
 func (q *Question) Request(now time.Time) (Request, error) {
 	invalid := func(format string, args ...any) (Request, error) {
 		return Request{}, fault.Wrap(fault.Invalid, fault.Policy, "", fmt.Errorf(format, args...))
@@ -54,6 +56,16 @@ func (q *Question) Request(now time.Time) (Request, error) {
 		if err := r.Facts.set(name, value); err != nil {
 			return invalid("fact %q: %w", fact, err)
 		}
+	}
+	for _, claim := range q.Claims {
+		name, value, ok := strings.Cut(claim, "=")
+		if !ok || !KnownClaim(name) {
+			return invalid("claim %q is not claim=value of one that policies may name%s", claim, suggest("jwt:"+name, keyNames()))
+		}
+		if r.Principal.Claims == nil {
+			r.Principal.Claims = map[string][]string{}
+		}
+		r.Principal.Claims[name] = append(r.Principal.Claims[name], value)
 	}
 	return r, nil
 }

@@ -15,10 +15,14 @@ func (s *Service) Explain(ctx context.Context, q iam.Question) (iam.Explanation,
 		return iam.Explanation{}, err
 	}
 	st := s.current.Load()
-	refused := ""
-	if r.Principal, refused, err = s.principal(st, q.User); err != nil {
+	who, refused, err := s.principal(st, q.User)
+	if err != nil {
 		return iam.Explanation{}, err
 	}
+	if r.Principal.Claims != nil {
+		who.Claims = r.Principal.Claims
+	}
+	r.Principal = who
 	if r.BucketPolicy, err = s.bucketPolicy(ctx, r.Check.Resource.Bucket); err != nil {
 		return iam.Explanation{}, err
 	}

@@ -16,6 +16,7 @@ func (p *Protocol) explain(in *input) (*edge.Operation, error) {
 	q := iam.Question{
 		User: in.query.Get("user"), Action: in.query.Get("action"), Resource: in.query.Get("resource"), Target: in.query.Get("target"),
 		SourceIP: in.query.Get("sourceIP"), TLS: in.query.Get("tls") == "true", Facts: in.query.All("fact"),
+		Claims: in.query.All("claim"),
 	}
 	if at := in.query.Get("at"); at != "" {
 		var err error
