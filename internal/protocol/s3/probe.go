@@ -87,6 +87,7 @@ type putACL struct {
 	store  Store
 	bucket object.BucketName
 	key    object.Key
+	owner  string // the one grantee of the list in the body, "" if there is none
 }
 
 func parsePutACL(p *Protocol, r *request) (*edge.Operation, error) {
@@ -97,18 +98,37 @@ func parsePutACL(p *Protocol, r *request) (*edge.Operation, error) {
 	if r.key != "" {
 		name, action = "s3.PutObjectAcl", "s3:PutObject"
 	}
-	operation := r.operation(name, action, &putACL{p.store, r.bucket, r.key})
-	operation.Auth = edge.Signed
+	op := &putACL{store: p.store, bucket: r.bucket, key: r.key}
 	if r.header("X-Amz-Acl") == "" {
-		operation.Handler = refusal{&Error{Code: AccessControlListNotSupported}}
+		op.owner = p.config.Owner
 	}
+	operation := r.operation(name, action, op)
+	operation.Auth = edge.Signed
+	operation.MaxBody = maxSmallDocument
 	return operation, nil
 }
 
-// Serve answers that it is so already.
-func (op *putACL) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
+// Serve answers that it is so already. A list that gives the owner everything and
+// others nothing is what GET answers; clients send it back after a copy.
+func (op *putACL) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
 	if err := exists(ctx, op.store, op.bucket, op.key); err != nil {
 		return err
+	}
+	if op.owner != "" {
+		var list struct {
+			Grants []struct {
+				ID         string `xml:"Grantee>ID"`
+				Permission string
+			} `xml:"AccessControlList>Grant"`
+		}
+		if err := readXML(call, "AccessControlPolicy", &list); err != nil {
+			return err
+		}
+		for _, grant := range list.Grants {
+			if grant.ID != op.owner || grant.Permission != "FULL_CONTROL" {
+				return &Error{Code: AccessControlListNotSupported}
+			}
+		}
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
