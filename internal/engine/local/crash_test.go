@@ -160,19 +160,28 @@ func hasFormat(mem *vfs.MemFS) bool {
 	return err == nil
 }
 
-// mode is how an operation fails.
+// mode is how an operation fails, and when the store is started again.
 type mode struct {
-	name string
-	out  disk.Outcome
+	name  string
+	out   disk.Outcome
+	after restart
 }
 
+type restart string
+
+const (
+	afterCrash restart = "after a crash"
+	afterStop  restart = "after a stop"
+	soonAfter  restart = "after a crash soon after the fault"
+)
+
 func modes(op disk.Op) []mode {
-	all := []mode{{"not applied", disk.Outcome{Err: errInjected}}}
+	all := []mode{{name: "not applied", out: disk.Outcome{Err: errInjected}}}
 	if op.Kind.Mutates() {
-		all = append(all, mode{"applied, then failed", disk.Outcome{Err: errInjected, Apply: true}})
+		all = append(all, mode{name: "applied, then failed", out: disk.Outcome{Err: errInjected, Apply: true}})
 	}
 	if op.Kind == disk.OpWrite {
-		all = append(all, mode{"short", disk.Outcome{Err: errInjected, Short: true}})
+		all = append(all, mode{name: "short", out: disk.Outcome{Err: errInjected, Short: true}})
 	}
 	return all
 }
@@ -220,6 +229,7 @@ func TestFaults(t *testing.T) {
 				if testing.Short() && k != i%2 || failures.Load() >= 10 {
 					continue
 				}
+				mode.after = []restart{afterCrash, afterStop, soonAfter}[(i+k)%3]
 				jobs <- job{s, int64(i + 1), op, mode}
 			}
 		}
@@ -255,14 +265,19 @@ func skipFault(i int, op disk.Op) bool {
 // had fewer operations.
 func faultRun(t *testing.T, s *stage, shared *bodies, n int64, how mode) (struck bool, err error) {
 	var m *machine
+	var w *world
+	var soon *crash // a few operations later, with all that the disk has not synced
 	m = newMachine(s.mem.CrashClone(vfs.CrashCloneCfg{}), func(i int64, op disk.Op) disk.Outcome {
-		if i == n && !m.fragile(op) {
+		switch {
+		case i == n && !m.fragile(op):
 			struck = true
 			return how.out
+		case i == n+1+n%5 && how.after == soonAfter:
+			soon = &crash{mem: m.crashed(100, uint64(n)), ledger: w.ledger.copy()}
 		}
 		return disk.Outcome{}
 	})
-	w := &world{machine: m, ledger: s.ledger.copy(), bodies: shared, ctx: t.Context()}
+	w = &world{machine: m, ledger: s.ledger.copy(), bodies: shared, ctx: t.Context()}
 	done := make(chan error, 1)
 	go func() { done <- w.throughFault(s) }()
 	select {
@@ -275,14 +290,17 @@ func faultRun(t *testing.T, s *stage, shared *bodies, n int64, how mode) (struck
 	if err != nil {
 		return struck, err
 	}
-	crashed := m.crashed(0, 0)
-	how.name = "after a crash"
-	if m.stop(); n%2 != 0 {
-		crashed, how.name = m.crashed(0, 0), "after a stop"
+	end := crash{mem: m.crashed(0, 0), ledger: w.ledger.copy()}
+	m.stop()
+	switch {
+	case how.after == afterStop:
+		end.mem = m.crashed(0, 0)
+	case how.after == soonAfter && soon != nil:
+		end = *soon
 	}
 	_ = m.mem.RemoveAll(storeDir) // a store that gave up is never closed, and shall hold no memory
-	if err := recoverAndCheck(t, crashed, w.ledger.copy()); err != nil {
-		return struck, fmt.Errorf("%s: %w", how.name, err)
+	if err := recoverAndCheck(t, end.mem, end.ledger); err != nil {
+		return struck, fmt.Errorf("%s: %w", how.after, err)
 	}
 	return struck, nil
 }

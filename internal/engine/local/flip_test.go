@@ -322,3 +322,31 @@ func TestFlipRebuild(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRangeOfDamagedBlock reads a part of a damaged block that does not hold the
+// damage: a block is verified whole or not served.
+func TestRangeOfDamagedBlock(t *testing.T) {
+	mem := vfs.NewMem()
+	store := running(t, disk.New(mem), storeDir, local.Config{Reserve: -1})
+	if _, err := store.CreateBucket(t.Context(), home, object.BucketConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	b := newBody(noise(1, 200_000))
+	if _, err := store.Put(t.Context(), object.PutRequest{Bucket: home, Key: "k", Content: b.content(), Size: -1}); err != nil {
+		t.Fatal(err)
+	}
+	f := &flipStore{mem: mem, want: map[object.Key][]byte{"k": b.data}}
+	f.find(t)
+	damaged := f.files[0].bodies[0].at + 150_000
+	if err := write(mem, f.files[0].path, damaged, flipped(b.data[150_000], 1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []object.Range{{First: 150_001, Last: 150_100}, {First: 131_073, Last: 131_074}, {Suffix: 50_001}} {
+		if err := f.verdictOf(t, store, "k", &r); !errors.Is(err, fault.Corrupt) {
+			t.Errorf("%+v: got %v, want corrupt", r, err)
+		}
+	}
+	if err := f.verdictOf(t, store, "k", &object.Range{First: 0, Last: 131_071}); err != nil {
+		t.Errorf("the sound blocks before it: %v", err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -126,6 +127,8 @@ func withoutIndex(mem *vfs.MemFS) error {
 func (m *machine) config() local.Config {
 	cfg := small()
 	cfg.Index.Fatal = m.fatal
+	var ticks atomic.Int64
+	cfg.Now = func() time.Time { return time.Unix(1<<31-ticks.Add(1), 0) } // the clock goes back
 	return cfg
 }
 

@@ -51,6 +51,7 @@ func TestModel(t *testing.T) {
 					t.Fatalf("at step %d: %s", m.step, m.doing)
 				}
 			}
+			m.readHeld()
 			m.compare()
 			if err := m.store.Close(); err != nil {
 				t.Error(err)
@@ -68,6 +69,13 @@ type model struct {
 	step    int
 	doing   string
 	uploads map[object.UploadID][]object.Part
+	held    []held
+}
+
+// held is an open reader, and what it must yield whatever becomes of its object.
+type held struct {
+	reader *object.Reader
+	want   []byte
 }
 
 // moves are what a step may do, with their weights.
@@ -79,7 +87,7 @@ func (m *model) moves() []move {
 		{20, "get", func() { m.get(m.anyKey()) }}, {8, "range", m.getRange}, {8, "list", m.list},
 		{6, "upload", m.multipart}, {3, "log", func() { m.must(m.append([]string{"iam", "settings"}[m.random.IntN(2)])) }},
 		{1, "quota", func() { m.must(m.setQuota(1<<40 + m.random.Uint64N(100))) }},
-		{2, "maintain", m.maintain}, {1, "compare", m.compare}, {1, "crash", m.crash}, {1, "restart", m.restart},
+		{2, "maintain", m.maintain}, {4, "hold a reader", m.hold}, {4, "read what was held", m.readHeld}, {1, "compare", m.compare}, {1, "crash", m.crash}, {1, "restart", m.restart},
 	}
 }
 
@@ -201,6 +209,31 @@ func (m *model) getRange() {
 	}
 }
 
+// hold opens a reader and leaves it.
+func (m *model) hold() {
+	k := m.anyKey()
+	if s, _ := m.ledger.sure(objectName + string(k)); s != nil && len(m.held) < 8 {
+		r, err := m.store.Get(m.ctx, object.GetRequest{Bucket: home, Key: k})
+		if err != nil {
+			m.must(err)
+			return
+		}
+		m.held = append(m.held, held{r, s.body.data})
+	}
+}
+
+// readHeld reads what hold left open.
+func (m *model) readHeld() {
+	for _, h := range m.held {
+		got, err := io.ReadAll(h.reader.Body)
+		m.must(errors.Join(err, h.reader.Body.Close()))
+		if string(got) != string(h.want) {
+			m.Errorf("%s: a reader that was open yields other bytes", h.reader.Info.Key)
+		}
+	}
+	m.held = nil
+}
+
 func (m *model) list() {
 	req := object.ListRequest{
 		Bucket: home, Prefix: []string{"", "k", "k0", "dir", "dir3/", "u"}[m.random.IntN(6)],
@@ -267,6 +300,7 @@ func (m *model) compare() { m.must(m.ledger.check(m.ctx, m.store)) }
 
 // crash loses what was not synced, and sometimes the index, and starts again.
 func (m *model) crash() {
+	m.readHeld()
 	mem := m.crashed([]int{0, 30, 100}[m.random.IntN(3)], m.random.Uint64())
 	if m.random.IntN(3) == 0 {
 		m.doing = "crash, index removed"
@@ -278,6 +312,7 @@ func (m *model) crash() {
 }
 
 func (m *model) restart() {
+	m.readHeld()
 	m.must(m.store.Close())
 	m.start()
 }
