@@ -23,7 +23,7 @@ func parent(use, short string, children ...*cobra.Command) *cobra.Command {
 
 func adminUserCommand(o *adminOptions) *cobra.Command {
 	return parent("user", "Users",
-		&cobra.Command{Use: "ls", Short: "List users", Args: cobra.NoArgs, RunE: o.run(listUsers)},
+		userListCommand(o),
 		&cobra.Command{Use: "info NAME", Short: "Describe a user", Args: cobra.ExactArgs(1), RunE: o.run(userInfo)},
 		userAddCommand(o), userPasswordCommand(o),
 		&cobra.Command{Use: "enable NAME", Short: "Let a user sign in again", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
@@ -41,6 +41,37 @@ func adminUserCommand(o *adminOptions) *cobra.Command {
 		})},
 		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove a user and all keys derived from him", Args: cobra.ExactArgs(1), RunE: o.run(removeUser)}),
 	)
+}
+
+func userListCommand(o *adminOptions) *cobra.Command {
+	var subjects bool
+	cmd := &cobra.Command{
+		Use: "ls", Short: "List users", Args: cobra.NoArgs,
+		RunE: o.run(func(r *adminRun, args []string) error {
+			if subjects {
+				return listSubjects(r)
+			}
+			return listUsers(r, args)
+		}),
+	}
+	cmd.Flags().BoolVar(&subjects, "subjects", false, "list those whom OpenID Connect issuers vouch for; disable, enable and revoke take their names too")
+	return cmd
+}
+
+func listSubjects(r *adminRun) error {
+	subjects, err := r.Subjects(r.cmd.Context())
+	if err != nil {
+		return err
+	}
+	rows := make([][]string, len(subjects))
+	for i, s := range subjects {
+		status := "enabled"
+		if !s.Enabled {
+			status = "disabled"
+		}
+		rows[i] = []string{string(s.Name), status, none(join(s.Policies, ",")), until(s.Seen), until(s.Lapses)}
+	}
+	return r.show(subjects, "NAME STATUS POLICIES SEEN LAPSES", rows)
 }
 
 func listUsers(r *adminRun, _ []string) error {

@@ -37,6 +37,13 @@ func (c *Client) Users(ctx context.Context) ([]User, error) {
 	return users, nil
 }
 
+// Subjects returns those whom OIDC issuers vouch for. They are enabled, disabled
+// and revoked like users.
+func (c *Client) Subjects(ctx context.Context) (subjects []iam.SubjectInfo, err error) {
+	err = c.get(ctx, "larder/subjects", nil, &subjects)
+	return subjects, err
+}
+
 // User returns one user.
 func (c *Client) User(ctx context.Context, name iam.UserName) (user User, err error) {
 	err = c.get(ctx, "user-info", url.Values{"accessKey": {string(name)}}, &user)

@@ -63,6 +63,8 @@ type server struct {
 	// tasks run as long as there are listeners, and a little longer.
 	tasks     []task
 	listeners []*endpoint
+
+	administration *admin.Protocol
 }
 
 // task is background work: Run blocks until its context ends.
@@ -148,6 +150,7 @@ func (s *server) run(ctx context.Context) error {
 	defer fail(nil)
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	defer context.AfterFunc(ctx, s.administration.EndStreams)()
 	var tasks, listeners sync.WaitGroup
 	for _, t := range s.tasks {
 		tasks.Go(func() {

@@ -100,6 +100,7 @@ func (s *server) pipeline() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.administration = administration
 	observer, err := s.observer()
 	if err != nil {
 		return nil, err

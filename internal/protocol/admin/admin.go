@@ -90,6 +90,8 @@ type Protocol struct {
 	identity Identity
 	config   Config
 
+	ending   chan struct{} // closed when live streams have to end
+	endOnce  sync.Once
 	archives sync.Mutex // held while an archive is read, which takes up to 48 MiB
 }
 
@@ -100,8 +102,12 @@ func New(store Store, identity Identity, config Config) (*Protocol, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	return &Protocol{store: store, identity: identity, config: config}, nil
+	return &Protocol{store: store, identity: identity, config: config, ending: make(chan struct{})}, nil
 }
+
+// EndStreams ends all live streams, and those that begin later at once: a server
+// that stops waits for its requests, and these would never end by themselves.
+func (p *Protocol) EndStreams() { p.endOnce.Do(func() { close(p.ending) }) }
 
 // Accepts reports whether the path is one of this API's.
 func (p *Protocol) Accepts(req *edge.Request) bool {

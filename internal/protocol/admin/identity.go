@@ -38,6 +38,9 @@ type Users interface {
 	SetUser(ctx context.Context, by iam.Actor, name iam.UserName, set iam.UserChange) error
 	RemoveUser(ctx context.Context, by iam.Actor, name iam.UserName) error
 
+	// Subjects returns those whom OIDC issuers vouch for, by name.
+	Subjects() []iam.SubjectInfo
+
 	// SetSubjectEnabled is SetUser for one whom an OIDC issuer vouches for.
 	SetSubjectEnabled(ctx context.Context, by iam.Actor, name iam.UserName, enabled bool) error
 

@@ -67,6 +67,7 @@ var samples = []request{
 	{method: "POST", path: "idp-config/openid/_"},
 	{method: "DELETE", path: "idp-config/openid/_"},
 	{method: "GET", path: "larder/audit?limit=1"},
+	{method: "GET", path: "larder/subjects"},
 	{method: "GET", path: "larder/explain?user=alice&action=s3:GetObject&resource=sccache/k"},
 	{method: "POST", path: "revoke-tokens/builtin?user=alice"},
 	{method: "GET", path: "export-bucket-metadata?bucket=sccache"},

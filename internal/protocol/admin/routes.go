@@ -136,6 +136,7 @@ var routes = []route{
 	{"DELETE", "idp-config/{}/{}", "SetIssuer", (*Protocol).changeIDP},
 
 	{"GET", "larder/audit", "Audit", (*Protocol).audit},
+	{"GET", "larder/subjects", "ListSubjects", (*Protocol).listSubjects},
 	{"GET", "larder/explain", "Explain", (*Protocol).explain},
 	{"POST", "revoke-tokens/{}", "RevokeTokens", (*Protocol).revokeTokens},
 	{"GET", "export-bucket-metadata", "ExportBuckets", (*Protocol).exportBuckets},

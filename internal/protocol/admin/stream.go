@@ -88,7 +88,9 @@ func stream[T any](ctx context.Context, p *Protocol, w *edge.Writer, call *edge.
 	for {
 		select {
 		case <-ctx.Done():
-			return nil // the client is gone, or the server stops
+			return nil // the client is gone
+		case <-p.ending:
+			return nil
 		case entry := <-entries:
 			if v := encode(entry); v != nil {
 				if err := encoder.Encode(v); err != nil {

@@ -129,6 +129,22 @@ func TestStreamsEnd(t *testing.T) {
 	}
 }
 
+// TestStreamsEndWithTheServer stops a server that somebody watches.
+func TestStreamsEndWithTheServer(t *testing.T) {
+	w := newWorld(t)
+	lines, _ := w.live("trace?s3=true", root)
+	w.protocol.EndStreams()
+	w.protocol.EndStreams()
+	select {
+	case _, ok := <-lines:
+		if ok {
+			t.Error("a line came")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the stream goes on")
+	}
+}
+
 // TestStreamsAreBounded opens more streams than there may be.
 func TestStreamsAreBounded(t *testing.T) {
 	w := newWorld(t)

@@ -173,6 +173,14 @@ func (p *Protocol) userInfo(in *input) (*edge.Operation, error) {
 	return op, nil
 }
 
+// listSubjects lists those whom OIDC issuers vouch for, who are no users but may
+// be disabled like them. It is this server's own addition to the API.
+func (p *Protocol) listSubjects(in *input) (*edge.Operation, error) {
+	return in.operation("admin:ListUsers", func(_ context.Context, w *edge.Writer, _ *edge.Call) error {
+		return writeJSON(w, notNil(p.identity.Subjects()))
+	}), nil
+}
+
 // listUsers lists all users, encrypted.
 func (p *Protocol) listUsers(in *input) (*edge.Operation, error) {
 	return in.operation("admin:ListUsers", func(_ context.Context, w *edge.Writer, call *edge.Call) error {

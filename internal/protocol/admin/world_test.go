@@ -41,6 +41,7 @@ type world struct {
 	store    object.Store
 	identity *identity.Service
 	trace    *admin.Trace
+	protocol *admin.Protocol
 	server   *httptest.Server
 	gate     *envelope.Gate // of the clients
 }
@@ -71,6 +72,7 @@ func newWorldOn(t *testing.T, other *world, change ...func(*admin.Config)) *worl
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.protocol = protocol
 	verifier, err := sigv4.New(w.identity, sigv4.Config{})
 	if err != nil {
 		t.Fatal(err)
