@@ -72,7 +72,7 @@ func Open(disk vfs.FS, dir string, cfg Config) (*Index, error) {
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		opts.Levels[i].BlockSize = 8 << 10
+		opts.Levels[i].BlockSize = 4 << 10
 	}
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
