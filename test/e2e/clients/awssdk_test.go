@@ -30,6 +30,7 @@ func awsClient(s *harness.Server) *s3.Client {
 // TestAWSSDK drives the server with the AWS SDK for Go.
 func TestAWSSDK(t *testing.T) {
 	both(t, func(t *testing.T, s *harness.Server) {
+		t.Helper()
 		c := awsClient(s)
 		_, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("sdk")})
 		ok(t, err)
@@ -71,6 +72,7 @@ func awsGet(t *testing.T, c *s3.Client, key string) []byte {
 }
 
 func awsChecksums(t *testing.T, c *s3.Client) {
+	t.Helper()
 	for _, algorithm := range []types.ChecksumAlgorithm{"", types.ChecksumAlgorithmCrc32, types.ChecksumAlgorithmCrc32c, types.ChecksumAlgorithmCrc64nvme, types.ChecksumAlgorithmSha1, types.ChecksumAlgorithmSha256} {
 		for _, size := range []int{0, 1, 70_000, 3 << 20} {
 			key, want := fmt.Sprintf("sum-%s-%d", algorithm, size), random(size)
@@ -92,6 +94,7 @@ func awsChecksums(t *testing.T, c *s3.Client) {
 }
 
 func awsKeys(t *testing.T, c *s3.Client) {
+	t.Helper()
 	_, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("odd")})
 	ok(t, err)
 	for _, key := range oddKeys() {
@@ -131,6 +134,7 @@ func awsKeys(t *testing.T, c *s3.Client) {
 }
 
 func awsMultipart(t *testing.T, c *s3.Client) {
+	t.Helper()
 	key, part := "parts", 5<<20
 	for _, algorithm := range []types.ChecksumAlgorithm{"", types.ChecksumAlgorithmCrc32c, types.ChecksumAlgorithmSha256} {
 		want := random(2*part + 123)
@@ -181,6 +185,7 @@ func awsMultipart(t *testing.T, c *s3.Client) {
 }
 
 func awsConditional(t *testing.T, c *s3.Client) {
+	t.Helper()
 	key := "once"
 	put := func(body string, match, noneMatch *string) (*s3.PutObjectOutput, error) {
 		return c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("sdk"), Key: &key, Body: strings.NewReader(body), IfMatch: match, IfNoneMatch: noneMatch})
@@ -210,6 +215,7 @@ func awsConditional(t *testing.T, c *s3.Client) {
 }
 
 func awsPresigned(t *testing.T, c *s3.Client, client *http.Client) {
+	t.Helper()
 	presign := s3.NewPresignClient(c)
 	key := "pre signed+"
 	put, err := presign.PresignPutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("sdk"), Key: &key}, s3.WithPresignExpires(time.Minute))
@@ -243,6 +249,7 @@ func awsPresigned(t *testing.T, c *s3.Client, client *http.Client) {
 }
 
 func awsPages(t *testing.T, c *s3.Client) {
+	t.Helper()
 	_, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("pages")})
 	ok(t, err)
 	for i := range 25 {
@@ -280,6 +287,7 @@ func awsPages(t *testing.T, c *s3.Client) {
 }
 
 func awsCopy(t *testing.T, c *s3.Client) {
+	t.Helper()
 	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{
 		Bucket: aws.String("sdk"), Key: aws.String("from ü"), Body: strings.NewReader("copied"), ContentType: aws.String("text/x-one"),
 		CacheControl: aws.String("no-cache"), Metadata: map[string]string{"colour": "green"}, Tagging: aws.String("a=1&b=2"),
@@ -308,6 +316,7 @@ func awsCopy(t *testing.T, c *s3.Client) {
 
 // awsProbes asks what clients ask of buckets that have nothing configured.
 func awsProbes(t *testing.T, c *s3.Client) {
+	t.Helper()
 	b := aws.String("sdk")
 	ctx := t.Context()
 	ask := map[string]func() error{

@@ -31,6 +31,7 @@ func minioClient(t *testing.T, s *harness.Server, trailing bool) *minio.Client {
 // with and without trailing checksums.
 func TestMinioGo(t *testing.T) {
 	both(t, func(t *testing.T, s *harness.Server) {
+		t.Helper()
 		for bucket, trailing := range map[string]bool{"signed": false, "trailing": true} {
 			t.Run(bucket, func(t *testing.T) {
 				c := minioClient(t, s, trailing)
@@ -114,7 +115,7 @@ func minioLinks(t *testing.T, c *minio.Client, bucket string, client *http.Clien
 	ok(t, err)
 	body, err := io.ReadAll(res.Body)
 	ok(t, errors.Join(err, res.Body.Close()))
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "x/y" {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "x/y" {
 		t.Errorf("by link: %d %v", res.StatusCode, res.Header)
 	}
 	same(t, "by link", body, random(12<<20+7))

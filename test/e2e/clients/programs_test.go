@@ -18,6 +18,7 @@ func TestBoto3(t *testing.T) {
 	script, err := filepath.Abs("testdata/s3.py")
 	ok(t, err)
 	both(t, func(t *testing.T, s *harness.Server) {
+		t.Helper()
 		out := harness.NewProgram(t, tools.Boto3, s.AWSEnv(harness.RootUser, harness.RootPassword)).Run(script)
 		wants(t, out, "boto3 is content")
 	})
@@ -69,6 +70,7 @@ func sameTree(t *testing.T, dir string, want map[string][]byte) {
 // TestAWSCLI drives the server with the AWS CLI.
 func TestAWSCLI(t *testing.T) {
 	both(t, func(t *testing.T, s *harness.Server) {
+		t.Helper()
 		p := harness.NewProgram(t, tools.AWS, s.AWSEnv(harness.RootUser, harness.RootPassword))
 		p.File(".aws/config", []byte("[default]\ns3 =\n  signature_version = s3v4\n")) // it presigns with version 2 otherwise
 		p.Run("s3", "mb", "s3://cli")
@@ -101,6 +103,7 @@ func TestAWSCLI(t *testing.T) {
 // TestS3cmd drives the server with s3cmd.
 func TestS3cmd(t *testing.T) {
 	both(t, func(t *testing.T, s *harness.Server) {
+		t.Helper()
 		p := harness.NewProgram(t, tools.S3cmd, nil)
 		config := "[default]\naccess_key = " + harness.RootUser + "\nsecret_key = " + harness.RootPassword + "\nhost_base = " + s.Addr + "\nhost_bucket = " + s.Addr + "\n"
 		if s.CA == nil {
@@ -129,6 +132,7 @@ func TestRclone(t *testing.T) {
 	for _, provider := range []string{"Minio", "AWS", "Other"} {
 		t.Run(provider, func(t *testing.T) {
 			both(t, func(t *testing.T, s *harness.Server) {
+				t.Helper()
 				if provider == "AWS" && s.CA == nil {
 					return // rclone cannot sign a stream for AWS over plain HTTP
 				}
@@ -162,6 +166,7 @@ func TestRclone(t *testing.T) {
 // TestRestic keeps backups on the server: backup, check, restore, forget.
 func TestRestic(t *testing.T) {
 	both(t, func(t *testing.T, s *harness.Server) {
+		t.Helper()
 		env := s.AWSEnv(harness.RootUser, harness.RootPassword)
 		env["RESTIC_REPOSITORY"], env["RESTIC_PASSWORD"] = "s3:"+s.URL()+"/backups/repo", "secret"
 		p := harness.NewProgram(t, tools.Restic, env)

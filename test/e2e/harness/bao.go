@@ -17,30 +17,30 @@ type Bao struct {
 	*Program
 	URL   string
 	Token string // of its root
-	t     testing.TB
+	tb    testing.TB
 }
 
 // NewBao starts one on loopback.
-func NewBao(t testing.TB) *Bao {
-	t.Helper()
+func NewBao(tb testing.TB) *Bao {
+	tb.Helper()
 	const token = "e2e-root-token"
-	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	b := &Bao{URL: "http://" + addr, Token: token, t: t}
-	b.Program = NewProgram(t, tools.Bao, map[string]string{"BAO_ADDR": b.URL, "BAO_TOKEN": token})
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(tb))
+	b := &Bao{URL: "http://" + addr, Token: token, tb: tb}
+	b.Program = NewProgram(tb, tools.Bao, map[string]string{"BAO_ADDR": b.URL, "BAO_TOKEN": token})
 	cmd := b.Command("server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+token, "-dev-listen-address="+addr)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
-	must(t, cmd.Start())
-	t.Cleanup(func() {
+	must(tb, cmd.Start())
+	tb.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("the end of OpenBao's log:\n%s", ending(log.Bytes()))
+		if tb.Failed() {
+			tb.Logf("the end of OpenBao's log:\n%s", ending(log.Bytes()))
 		}
 	})
-	Await(t, "OpenBao", 30*time.Second, func() bool {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+"/v1/sys/health", nil)
-		must(t, err)
+	Await(tb, "OpenBao", 30*time.Second, func() bool {
+		req, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, b.URL+"/v1/sys/health", nil)
+		must(tb, err)
 		res, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
 			return false
@@ -57,7 +57,7 @@ func (b *Bao) Issuer() string { return b.URL + "/v1/identity/oidc" }
 // NewIssuer makes OpenBao sign identity tokens for audience, whose claims hold the
 // subject's team.
 func (b *Bao) NewIssuer(audience string) {
-	b.t.Helper()
+	b.tb.Helper()
 	b.Run("write", "identity/oidc/config", "issuer="+b.URL)
 	b.Run("write", "identity/oidc/key/ci", "allowed_client_ids=*", "algorithm=RS256", "rotation_period=24h", "verification_ttl=24h")
 	b.Run("write", "identity/oidc/role/ci", "key=ci", "client_id="+audience, "ttl=2h", `template={"team": {{identity.entity.metadata.team}}, "build": {{identity.entity.name}}}`)
@@ -68,7 +68,7 @@ func (b *Bao) NewIssuer(audience string) {
 
 // Identity is a fresh token of the subject name in team.
 func (b *Bao) Identity(name, team string) string {
-	b.t.Helper()
+	b.tb.Helper()
 	b.Run("write", "auth/userpass/users/"+name, "password=e2e-password", "token_policies=ci")
 	accessor := strings.TrimSpace(b.Run("read", "-field=accessor", "sys/auth/userpass"))
 	id := strings.TrimSpace(b.Run("write", "-field=id", "identity/entity/name/"+name, "metadata=team="+team))
@@ -83,4 +83,4 @@ func (b *Bao) Identity(name, team string) string {
 }
 
 // Rotate makes OpenBao sign with a new key from now on.
-func (b *Bao) Rotate() { b.t.Helper(); b.Run("write", "-f", "identity/oidc/key/ci/rotate") }
+func (b *Bao) Rotate() { b.tb.Helper(); b.Run("write", "-f", "identity/oidc/key/ci/rotate") }

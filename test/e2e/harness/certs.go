@@ -26,31 +26,31 @@ type Authority struct {
 }
 
 // NewAuthority makes an authority.
-func NewAuthority(t testing.TB) *Authority {
-	t.Helper()
+func NewAuthority(tb testing.TB) *Authority {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
+	must(tb, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Larder end-to-end tests"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	must(t, err)
+	must(tb, err)
 	cert, err := x509.ParseCertificate(der)
-	must(t, err)
-	a := &Authority{PEM: pemBlock("CERTIFICATE", der), cert: cert, key: key, dir: t.TempDir()}
+	must(tb, err)
+	a := &Authority{PEM: pemBlock("CERTIFICATE", der), cert: cert, key: key, dir: tb.TempDir()}
 	a.File = filepath.Join(a.dir, "ca.pem")
-	must(t, os.WriteFile(a.File, a.PEM, 0o644))
+	must(tb, os.WriteFile(a.File, a.PEM, 0o644))
 	return a
 }
 
 // Issue makes a certificate for names and addresses and returns the files of
 // certificate and key.
-func (a *Authority) Issue(t testing.TB, names ...string) (cert, key string) {
-	t.Helper()
+func (a *Authority) Issue(tb testing.TB, names ...string) (cert, key string) {
+	tb.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
+	must(tb, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: names[0]},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(12 * time.Hour),
@@ -64,12 +64,12 @@ func (a *Authority) Issue(t testing.TB, names ...string) (cert, key string) {
 		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &private.PublicKey, a.key)
-	must(t, err)
+	must(tb, err)
 	bytes, err := x509.MarshalECPrivateKey(private)
-	must(t, err)
+	must(tb, err)
 	cert, key = filepath.Join(a.dir, "server.crt"), filepath.Join(a.dir, "server.key")
-	must(t, os.WriteFile(cert, pemBlock("CERTIFICATE", der), 0o644))
-	must(t, os.WriteFile(key, pemBlock("EC PRIVATE KEY", bytes), 0o600))
+	must(tb, os.WriteFile(cert, pemBlock("CERTIFICATE", der), 0o644))
+	must(tb, os.WriteFile(key, pemBlock("EC PRIVATE KEY", bytes), 0o600))
 	return cert, key
 }
 

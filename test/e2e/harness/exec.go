@@ -18,22 +18,22 @@ type Program struct {
 	Env  map[string]string // all of its variables but PATH and HOME
 	Args []string          // before those of each command
 
-	t testing.TB
+	tb testing.TB
 }
 
 // NewProgram is the tool called name, with env.
-func NewProgram(t testing.TB, name string, env map[string]string) *Program {
-	t.Helper()
+func NewProgram(tb testing.TB, name string, env map[string]string) *Program {
+	tb.Helper()
 	path, err := tools.Path(name)
-	must(t, err)
-	return &Program{Path: path, Dir: t.TempDir(), Env: env, t: t}
+	must(tb, err)
+	return &Program{Path: path, Dir: tb.TempDir(), Env: env, tb: tb}
 }
 
 // Command is the program with args.
 func (p *Program) Command(args ...string) *exec.Cmd {
 	all := map[string]string{"PATH": os.Getenv("PATH"), "HOME": p.Dir, "LANG": "C.UTF-8"}
 	maps.Copy(all, p.Env)
-	cmd := exec.CommandContext(p.t.Context(), p.Path, slices.Concat(p.Args, args)...)
+	cmd := exec.CommandContext(p.tb.Context(), p.Path, slices.Concat(p.Args, args)...)
 	cmd.Dir = p.Dir
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		cmd.Env = append(cmd.Env, k+"="+all[k])
@@ -43,34 +43,34 @@ func (p *Program) Command(args ...string) *exec.Cmd {
 
 // Run runs the program and returns its standard output; a failure ends the test.
 func (p *Program) Run(args ...string) string {
-	p.t.Helper()
-	return output(p.t, p.Command(args...))
+	p.tb.Helper()
+	return output(p.tb, p.Command(args...))
 }
 
 // Refused runs the program, which must fail, and returns all that it wrote.
 func (p *Program) Refused(args ...string) string {
-	p.t.Helper()
+	p.tb.Helper()
 	out, err := p.Command(args...).CombinedOutput()
 	if err == nil {
-		p.t.Fatalf("%s %q should have failed: %s", filepath.Base(p.Path), args, out)
+		p.tb.Fatalf("%s %q should have failed: %s", filepath.Base(p.Path), args, out)
 	}
 	return string(out)
 }
 
 // File writes a file into the program's folder and returns its path.
 func (p *Program) File(name string, content []byte) string {
-	p.t.Helper()
+	p.tb.Helper()
 	path := filepath.Join(p.Dir, name)
-	must(p.t, os.MkdirAll(filepath.Dir(path), 0o755))
-	must(p.t, os.WriteFile(path, content, 0o600))
+	must(p.tb, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(p.tb, os.WriteFile(path, content, 0o600))
 	return path
 }
 
 // NewRootServer starts a server whose root user is RootUser.
-func NewRootServer(t testing.TB, o Options) *Server {
-	t.Helper()
+func NewRootServer(tb testing.TB, o Options) *Server {
+	tb.Helper()
 	o.Env = append(o.Env, "MINIO_ROOT_USER="+RootUser, "MINIO_ROOT_PASSWORD="+RootPassword)
-	return NewServer(t, o)
+	return NewServer(tb, o)
 }
 
 // AWSEnv are the variables by which AWS's programs reach the server with a key.

@@ -42,35 +42,35 @@ type Stats struct {
 
 // Build starts a daemon of its own, builds the project anew, and stops the daemon.
 // A build that fails ends the test.
-func (s *Sccache) Build(t testing.TB, name string) Build {
-	t.Helper()
-	b, out, err := s.TryBuild(t, name)
+func (s *Sccache) Build(tb testing.TB, name string) Build {
+	tb.Helper()
+	b, out, err := s.TryBuild(tb, name)
 	if err != nil {
-		t.Fatalf("build %s on %s: %v\n%s", name, s.Machine.Name, err, out)
+		tb.Fatalf("build %s on %s: %v\n%s", name, s.Machine.Name, err, out)
 	}
 	return b
 }
 
 // TryBuild is Build for builds that may fail; out is what cargo wrote.
-func (s *Sccache) TryBuild(t testing.TB, name string) (b Build, out []byte, err error) {
-	t.Helper()
+func (s *Sccache) TryBuild(tb testing.TB, name string) (b Build, out []byte, err error) {
+	tb.Helper()
 	source := sourceRust
 	if name == project.C {
 		source = sourceC
 	}
-	s.Machine.Remove(t, "target")
+	s.Machine.Remove(tb, "target")
 	env := s.environment()
-	if out, err := s.Machine.Command(t, Home, env, s.Program, "--start-server").CombinedOutput(); err != nil {
+	if out, err := s.Machine.Command(tb, Home, env, s.Program, "--start-server").CombinedOutput(); err != nil {
 		return b, out, fmt.Errorf("start sccache: %w", err)
 	}
-	defer func() { _ = s.Machine.Command(t, Home, env, s.Program, "--stop-server").Run() }()
+	defer func() { _ = s.Machine.Command(tb, Home, env, s.Program, "--stop-server").Run() }()
 	start := time.Now()
-	out, err = s.Machine.Command(t, source, env, "cargo", "build", "--offline", "--locked").CombinedOutput()
+	out, err = s.Machine.Command(tb, source, env, "cargo", "build", "--offline", "--locked").CombinedOutput()
 	b.Took = time.Since(start)
 	if err != nil {
 		return b, out, fmt.Errorf("cargo build: %w", err)
 	}
-	b.Stats = s.stats(t, env)
+	b.Stats = s.stats(tb, env)
 	return b, out, nil
 }
 
@@ -86,8 +86,8 @@ func (s *Sccache) environment() map[string]string {
 	return env
 }
 
-func (s *Sccache) stats(t testing.TB, env map[string]string) Stats {
-	t.Helper()
+func (s *Sccache) stats(tb testing.TB, env map[string]string) Stats {
+	tb.Helper()
 	type counts struct {
 		Counts map[string]int `json:"counts"`
 	}
@@ -106,9 +106,9 @@ func (s *Sccache) stats(t testing.TB, env map[string]string) Stats {
 		} `json:"stats"`
 		CacheLocation string `json:"cache_location"`
 	}
-	text := s.Machine.Run(t, env, s.Program, "--show-stats", "--stats-format=json")
+	text := s.Machine.Run(tb, env, s.Program, "--show-stats", "--stats-format=json")
 	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		t.Fatalf("sccache's statistics: %v: %s", err, text)
+		tb.Fatalf("sccache's statistics: %v: %s", err, text)
 	}
 	sum := func(m map[string]int) (n int) {
 		for _, v := range m {

@@ -33,7 +33,7 @@ type Server struct {
 	Addr string // host:port, on all addresses of the world
 	CA   *Authority
 
-	t      testing.TB
+	tb     testing.TB
 	binary string
 	args   []string
 	env    []string
@@ -52,27 +52,27 @@ type Options struct {
 }
 
 // NewServer starts a server on an empty data directory and waits until it is ready.
-func NewServer(t testing.TB, o Options) *Server {
-	t.Helper()
-	dir := t.TempDir()
+func NewServer(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	dir := tb.TempDir()
 	port := o.Port
 	if port == 0 {
-		port = freePort(t)
+		port = freePort(tb)
 	}
 	s := &Server{
-		t: t, Dir: filepath.Join(dir, "data"), Addr: fmt.Sprintf("%s:%d", ServerAddr, port), CA: o.CA,
-		binary: Binary(t), log: filepath.Join(dir, "server.log"),
+		tb: tb, Dir: filepath.Join(dir, "data"), Addr: fmt.Sprintf("%s:%d", ServerAddr, port), CA: o.CA,
+		binary: Binary(tb), log: filepath.Join(dir, "server.log"),
 		env: append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, o.Env...),
 	}
 	s.args = append([]string{"serve", s.Dir, "--address", fmt.Sprintf(":%d", port), "--console-address", "127.0.0.1:0", "--log-json", "--reserve", "64MiB"}, o.Args...)
 	if o.CA != nil {
-		cert, key := o.CA.Issue(t, append([]string{ServerAddr, "127.0.0.1", "localhost", Host}, o.Names...)...)
+		cert, key := o.CA.Issue(tb, append([]string{ServerAddr, "127.0.0.1", "localhost", Host}, o.Names...)...)
 		s.args = append(s.args, "--tls-cert", cert, "--tls-key", key)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		s.Kill()
-		if t.Failed() {
-			t.Logf("the end of the server's log:\n%s", s.tail())
+		if tb.Failed() {
+			tb.Logf("the end of the server's log:\n%s", s.tail())
 		}
 	})
 	s.Start()
@@ -81,29 +81,29 @@ func NewServer(t testing.TB, o Options) *Server {
 
 // Binary is the larder program under test: $LARDER_E2E_BINARY, else bin/larder of
 // the checkout.
-func Binary(t testing.TB) string {
-	t.Helper()
+func Binary(tb testing.TB) string {
+	tb.Helper()
 	path := os.Getenv("LARDER_E2E_BINARY")
 	if path == "" {
-		path = filepath.Join(moduleRoot(t), "../../bin/larder")
+		path = filepath.Join(moduleRoot(tb), "../../bin/larder")
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("no larder to test: run 'make build': %v", err)
+		tb.Fatalf("no larder to test: run 'make build': %v", err)
 	}
 	return path
 }
 
 // moduleRoot is the folder of test/e2e.
-func moduleRoot(t testing.TB) string {
-	t.Helper()
+func moduleRoot(tb testing.TB) string {
+	tb.Helper()
 	dir, err := os.Getwd()
-	must(t, err)
+	must(tb, err)
 	for ; dir != "/"; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			return dir
 		}
 	}
-	t.Fatal("the tests run inside test/e2e")
+	tb.Fatal("the tests run inside test/e2e")
 	return ""
 }
 
@@ -126,14 +126,14 @@ func (s *Server) Port() string {
 
 // Start starts the process, for the first time or after Stop or Kill.
 func (s *Server) Start() {
-	s.t.Helper()
+	s.tb.Helper()
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	must(s.t, err)
+	must(s.tb, err)
 	defer func() { _ = log.Close() }()
 	s.cmd = exec.Command(s.binary, s.args...)
 	s.cmd.Env = s.env
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	must(s.t, s.cmd.Start())
+	must(s.tb, s.cmd.Start())
 	s.exited = make(chan error, 1)
 	go func(cmd *exec.Cmd) { s.exited <- cmd.Wait() }(s.cmd)
 	client := s.HTTPClient()
@@ -141,11 +141,11 @@ func (s *Server) Start() {
 		select {
 		case err := <-s.exited:
 			s.cmd = nil
-			s.t.Fatalf("the server ended: %v\n%s", err, s.tail())
+			s.tb.Fatalf("the server ended: %v\n%s", err, s.tail())
 		default:
 		}
-		req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.URL()+"/minio/health/ready", nil)
-		must(s.t, err)
+		req, err := http.NewRequestWithContext(s.tb.Context(), http.MethodGet, s.URL()+"/minio/health/ready", nil)
+		must(s.tb, err)
 		res, err := client.Do(req)
 		if err != nil {
 			return false
@@ -157,18 +157,18 @@ func (s *Server) Start() {
 
 // Stop asks the process to end and waits until it has.
 func (s *Server) Stop() {
-	s.t.Helper()
+	s.tb.Helper()
 	s.end(syscall.SIGTERM)
 }
 
 // Kill ends the process without a warning.
 func (s *Server) Kill() {
-	s.t.Helper()
+	s.tb.Helper()
 	s.end(syscall.SIGKILL)
 }
 
 func (s *Server) end(signal syscall.Signal) {
-	s.t.Helper()
+	s.tb.Helper()
 	if s.cmd == nil {
 		return
 	}
@@ -177,7 +177,7 @@ func (s *Server) end(signal syscall.Signal) {
 	case <-s.exited:
 	case <-time.After(30 * time.Second):
 		_ = s.cmd.Process.Kill()
-		s.t.Errorf("the server did not end within 30 s of %v", signal)
+		s.tb.Errorf("the server did not end within 30 s of %v", signal)
 	}
 	s.cmd = nil
 }
@@ -195,16 +195,16 @@ func (s *Server) HTTPClient() *http.Client {
 
 // CLI runs the larder program with args and returns its standard output.
 func (s *Server) CLI(args ...string) string {
-	s.t.Helper()
-	cmd := exec.CommandContext(s.t.Context(), s.binary, args...)
+	s.tb.Helper()
+	cmd := exec.CommandContext(s.tb.Context(), s.binary, args...)
 	cmd.Env = s.env
-	return output(s.t, cmd)
+	return output(s.tb, cmd)
 }
 
 // SccacheEnv is what 'larder env' says to paste where sccache runs, for a client
 // that reaches the server as host. style is path or virtual-host.
 func (s *Server) SccacheEnv(host, style string) map[string]string {
-	s.t.Helper()
+	s.tb.Helper()
 	scheme, _, _ := strings.Cut(s.URL(), "://")
 	text := s.CLI("env", s.Dir, "--shell", "docker", "--style", style, "--endpoint", scheme+"://"+net.JoinHostPort(host, s.Port()))
 	env := map[string]string{}
@@ -237,21 +237,21 @@ type Mark int64
 
 // Mark is the end of what the server has logged so far.
 func (s *Server) Mark() Mark {
-	s.t.Helper()
+	s.tb.Helper()
 	info, err := os.Stat(s.log)
-	must(s.t, err)
+	must(s.tb, err)
 	return Mark(info.Size())
 }
 
 // Requests returns the requests that were logged since mark. The log is written a
 // moment late, so a request of its own is sent and waited for.
 func (s *Server) Requests(mark Mark) []Access {
-	s.t.Helper()
+	s.tb.Helper()
 	probe := fmt.Sprintf("/probe-%d", time.Now().UnixNano())
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.URL()+probe, nil)
-	must(s.t, err)
+	req, err := http.NewRequestWithContext(s.tb.Context(), http.MethodGet, s.URL()+probe, nil)
+	must(s.tb, err)
 	res, err := s.HTTPClient().Do(req)
-	must(s.t, err)
+	must(s.tb, err)
 	_ = res.Body.Close()
 	var all []Access
 	s.await("line in the access log", func() bool {
@@ -268,19 +268,19 @@ func (s *Server) Requests(mark Mark) []Access {
 }
 
 func (s *Server) read(mark Mark) []Access {
-	s.t.Helper()
+	s.tb.Helper()
 	f, err := os.Open(s.log)
-	must(s.t, err)
+	must(s.tb, err)
 	defer func() { _ = f.Close() }()
 	_, err = f.Seek(int64(mark), io.SeekStart)
-	must(s.t, err)
+	must(s.tb, err)
 	var all []Access
 	for lines := bufio.NewReader(f); ; {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
 			return all
 		}
-		must(s.t, err)
+		must(s.tb, err)
 		var a struct {
 			Msg string `json:"msg"`
 			Access
@@ -299,30 +299,30 @@ func (s *Server) tail() []byte {
 
 // await polls until done says so, at most 30 s.
 func (s *Server) await(what string, done func() bool) {
-	s.t.Helper()
-	Await(s.t, what, 30*time.Second, done)
+	s.tb.Helper()
+	Await(s.tb, what, 30*time.Second, done)
 }
 
 // Await polls until done says so, and fails the test after limit.
-func Await(t testing.TB, what string, limit time.Duration, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+func Await(tb testing.TB, what string, limit time.Duration, done func() bool) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), limit)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for !done() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited %v for: %s", limit, what)
+			tb.Fatalf("waited %v for: %s", limit, what)
 		case <-ticker.C:
 		}
 	}
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
+func freePort(tb testing.TB) int {
+	tb.Helper()
 	l, err := net.Listen("tcp", ServerAddr+":0")
-	must(t, err)
+	must(tb, err)
 	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port
 }

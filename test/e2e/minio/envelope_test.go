@@ -63,8 +63,8 @@ func seal(t *testing.T, algorithm byte, secret string, text []byte) []byte {
 	return out.Bytes()
 }
 
-// open reads the envelope that servers answer with.
-func open(t *testing.T, secret string, sealed []byte) []byte {
+// unseal reads the envelope that servers answer with.
+func unseal(t *testing.T, secret string, sealed []byte) []byte {
 	t.Helper()
 	if len(sealed) < 41 {
 		t.Fatalf("an envelope of %d bytes: %q", len(sealed), sealed)

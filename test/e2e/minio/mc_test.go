@@ -40,6 +40,7 @@ func mcEach(t *testing.T, test func(t *testing.T, s *harness.Server, mc *harness
 // TestMCObjects drives buckets and objects with mc.
 func TestMCObjects(t *testing.T) {
 	mcEach(t, func(t *testing.T, s *harness.Server, mc *harness.Program) {
+		t.Helper()
 		mc.Run("mb", "l/box")
 		wants(t, mc.Refused("mb", "l/box"), "already own")
 		mc.Run("mb", "--ignore-existing", "l/box")
@@ -111,6 +112,7 @@ const readShelf = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Actio
 // TestMCAdmin drives users, groups, policies and keys with mc.
 func TestMCAdmin(t *testing.T) {
 	mcEach(t, func(t *testing.T, s *harness.Server, mc *harness.Program) {
+		t.Helper()
 		mc.Run("mb", "l/shelf")
 		mc.Run("cp", mc.File("x.txt", []byte("x")), "l/shelf/x.txt")
 		mc.Run("admin", "policy", "create", "l", "reader", mc.File("reader.json", []byte(readShelf)))
@@ -187,6 +189,7 @@ func mcKeys(t *testing.T, mc *harness.Program, may func(key, secret string, want
 // TestMCServer drives what mc asks of the server itself.
 func TestMCServer(t *testing.T) {
 	mcEach(t, func(t *testing.T, s *harness.Server, mc *harness.Program) {
+		t.Helper()
 		mc.Run("mb", "l/shelf")
 		mc.Run("quota", "set", "l/shelf", "--size", "1MiB")
 		wants(t, mc.Run("quota", "info", "l/shelf"), "1.0 MiB")

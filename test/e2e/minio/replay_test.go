@@ -164,7 +164,7 @@ func replay(t *testing.T, s *harness.Server, c call, admin string, algorithm byt
 		return
 	}
 	if c.opens && status < 300 {
-		answer = open(t, harness.RootPassword, answer)
+		answer = unseal(t, harness.RootPassword, answer)
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, answer) == nil {

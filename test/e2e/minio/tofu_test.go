@@ -124,6 +124,7 @@ func s3Client(s *harness.Server, key, secret string) *s3.Client {
 // user it makes, and takes it down.
 func TestUsersTerraform(t *testing.T) {
 	eachProvider(t, func(t *testing.T, p provider, s *harness.Server) {
+		t.Helper()
 		root := newMC(t, s)
 		root.Run("mb", "l/other")
 		run := newTofu(t, p, s, "user.tf")
@@ -197,6 +198,7 @@ func confined(t *testing.T, c *s3.Client) {
 // apply, empty plan, change, empty plan, destroy.
 func TestMoreTerraform(t *testing.T) {
 	eachProvider(t, func(t *testing.T, p provider, s *harness.Server) {
+		t.Helper()
 		run := newTofu(t, p, s, "more.tf")
 		run.Run("apply", "-no-color", "-auto-approve")
 		run.settled()

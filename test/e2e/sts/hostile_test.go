@@ -76,6 +76,7 @@ func token(t *testing.T, header, claims map[string]any, sign func(string) []byte
 }
 
 func rs256(t *testing.T, key *rsa.PrivateKey) func(string) []byte {
+	t.Helper()
 	return func(text string) []byte {
 		sum := sha256.Sum256([]byte(text))
 		sig, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])

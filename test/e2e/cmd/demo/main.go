@@ -6,11 +6,10 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -21,9 +20,7 @@ import (
 
 func main() {
 	harness.Enter()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(run(ctx))
+	os.Exit(run())
 }
 
 // projects are what is built, and what a person calls them.
@@ -32,11 +29,11 @@ var projects = []struct{ name, title string }{
 	{project.C, "C through the cc crate"},
 }
 
-func run(ctx context.Context) (code int) {
-	s := newStage(ctx)
+func run() (code int) {
+	s := newStage()
 	defer func() {
 		if problem := recover(); problem != nil {
-			if problem != errFailed {
+			if err, ok := problem.(error); !ok || !errors.Is(err, errFailed) {
 				panic(problem)
 			}
 			code = 1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"testing"
 )
@@ -21,7 +22,10 @@ type stage struct {
 	failed   bool
 }
 
-func newStage(ctx context.Context) *stage { return &stage{ctx: ctx} }
+func newStage() *stage {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	return &stage{ctx: ctx, cleanups: []func(){stop}}
+}
 
 // clear runs the clean-ups, the last one first.
 func (s *stage) clear() {
