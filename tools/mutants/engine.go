@@ -104,7 +104,7 @@ func spaceDefects() []Defect {
 			File:    "internal/engine/segment/read.go",
 			Old:     "seg.pinned[loc.Offset]++ // punching and unlinking wait for it",
 			New:     "delete(seg.pinned, loc.Offset)",
-			Package: enginePackage, Tests: modelTests, Args: []string{"-short"},
+			Package: enginePackage, Tests: "^TestConformanceSmall$/^Objects$/outlives",
 		},
 		{
 			Name: "CRC unchecked on Range", Why: "a range of a damaged body is served",
@@ -112,13 +112,6 @@ func spaceDefects() []Defect {
 			Old:     "if !r.header.verifyBlock(int(block), r.buf[head:]) { // also when only a part of the block is asked for",
 			New:     "if off == start && !r.header.verifyBlock(int(block), r.buf[head:]) {",
 			Package: enginePackage, Tests: "^TestRangeOfDamagedBlock$",
-		},
-		{
-			Name: "lost record forgotten", Why: "a rebuild serves an older version of a damaged key",
-			File:    "internal/engine/local/replay.go",
-			Old:     "if err := r.index.Lose(losses(id, lost)); err != nil {",
-			New:     "if err := r.index.Lose(losses(id, lost[:0])); err != nil {",
-			Package: enginePackage, Tests: "^TestFlipRebuild$", Args: []string{"-short"},
 		},
 	}
 }
