@@ -114,7 +114,7 @@ func (s *server) openCertificates(context.Context) (err error) {
 }
 
 func (s *server) openListeners(ctx context.Context) error {
-	handler, err := s.pipeline() //nolint:contextcheck // a request is observed after its context ended
+	handler, err := s.pipeline()
 	if err != nil {
 		return err
 	}
