@@ -90,7 +90,7 @@ func spaceDefects() []Defect {
 			File:    "internal/engine/index/reclaim.go",
 			Old:     "alive(h.Loc == f.Loc && h.Seq == f.Seq && h.needed())",
 			New:     "alive(h.Seq == 0)",
-			Package: enginePackage, Tests: crashTests,
+			Package: enginePackage, Tests: "^TestReclaim$",
 		},
 		{
 			Name: "punch before commit", Why: "a crash takes the old content, and there is no new one",
