@@ -129,7 +129,7 @@ func TestMCAdmin(t *testing.T) {
 		}
 		may("ann", "ann-secret", false)
 		mc.Run("admin", "policy", "attach", "l", "reader", "--user", "ann")
-		wants(t, mc.Refused("admin", "policy", "rm", "l", "reader"), "attached")
+		wants(t, mc.Refused("admin", "policy", "rm", "l", "reader"), "Unable to remove policy")
 		may("ann", "ann-secret", true)
 		wants(t, mc.Run("admin", "policy", "entities", "l", "--user", "ann"), "reader")
 		wants(t, mc.Run("admin", "user", "info", "l", "ann"), "reader", "enabled")
