@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"time"
@@ -168,7 +169,19 @@ func (c *Call) Fail(code string, err error) { c.lateCode, c.lateErr = code, err 
 // are named in the body. The error is fault.Denied, or
 // Unauthenticated for a session that ended.
 func (c *Call) Authorize(ctx context.Context, check iam.Check) error {
-	decision := c.pipeline.authorizer.Authorize(ctx, c.Credential.Principal, check, c.facts)
+	return c.AuthorizeWith(ctx, check, nil)
+}
+
+// AuthorizeWith is Authorize with more facts of iam.Facts.S3, which are in the
+// body as well.
+func (c *Call) AuthorizeWith(ctx context.Context, check iam.Check, more map[string][]string) error {
+	facts := c.facts
+	if len(more) > 0 {
+		facts.S3 = make(map[string][]string, len(c.facts.S3)+len(more))
+		maps.Copy(facts.S3, c.facts.S3)
+		maps.Copy(facts.S3, more)
+	}
+	decision := c.pipeline.authorizer.Authorize(ctx, c.Credential.Principal, check, facts)
 	if decision.Expired {
 		return fault.New(fault.Unauthenticated, fault.ExpiredSession, string(c.Credential.Principal.AccessKey))
 	}

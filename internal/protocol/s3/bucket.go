@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/object"
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
@@ -12,6 +13,7 @@ import (
 type createBucket struct {
 	store  Store
 	bucket object.BucketName
+	check  iam.Check
 }
 
 func parseCreateBucket(p *Protocol, r *request) (*edge.Operation, error) {
@@ -21,14 +23,27 @@ func parseCreateBucket(p *Protocol, r *request) (*edge.Operation, error) {
 	if r.header("X-Amz-Bucket-Object-Lock-Enabled") == "true" {
 		return nil, notOffered("Object Lock")
 	}
-	operation := r.operation("s3.CreateBucket", "s3:CreateBucket", &createBucket{p.store, r.bucket})
-	operation.Auth, operation.MaxBody = edge.Signed, maxSmallDocument
+	op := &createBucket{store: p.store, bucket: r.bucket}
+	operation := r.operation("s3.CreateBucket", "s3:CreateBucket", op)
+	// What policies ask about the location is in the body.
+	op.check, operation.Checks, operation.Auth = operation.Checks[0], nil, edge.Caller
+	operation.MaxBody = maxSmallDocument
 	return operation, nil
 }
 
 // Serve makes the bucket. Every region is this one.
 func (op *createBucket) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
-	if err := readOptionalXML(call, "CreateBucketConfiguration", nil); err != nil {
+	var doc struct {
+		Location string `xml:"LocationConstraint"`
+	}
+	if err := readOptionalXML(call, "CreateBucketConfiguration", &doc); err != nil {
+		return err
+	}
+	var facts map[string][]string
+	if doc.Location != "" {
+		facts = map[string][]string{"s3:LocationConstraint": {doc.Location}}
+	}
+	if err := call.AuthorizeWith(ctx, op.check, facts); err != nil {
 		return err
 	}
 	if _, err := op.store.CreateBucket(ctx, op.bucket, object.BucketConfig{}); err != nil {

@@ -3,8 +3,10 @@ package s3
 import (
 	"context"
 	"io"
+	"maps"
 	"strings"
 
+	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/object"
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
@@ -44,7 +46,7 @@ func parseCopyObject(p *Protocol, r *request) (*edge.Operation, error) {
 	if operation.Facts == nil {
 		operation.Facts = make(map[string][]string)
 	}
-	operation.Facts["s3:x-amz-copy-source"] = []string{string(source.bucket) + "/" + string(source.key)}
+	maps.Copy(operation.Facts, source.facts())
 	if directive := r.header("X-Amz-Metadata-Directive"); directive != "" {
 		operation.Facts["s3:x-amz-metadata-directive"] = []string{directive}
 	}
@@ -105,6 +107,11 @@ func (op *copyObject) Serve(ctx context.Context, w *edge.Writer, call *edge.Call
 	if err != nil {
 		return err
 	}
+	if op.copy.Tags == nil {
+		if err := op.withTags(ctx, call); err != nil {
+			return err
+		}
+	}
 	if op.class {
 		if err := op.withClass(ctx); err != nil {
 			return err
@@ -120,6 +127,33 @@ func (op *copyObject) Serve(ctx context.Context, w *edge.Writer, call *edge.Call
 		}
 		return copyResult("CopyObjectResult", &object.Part{Modified: info.Modified, Digest: info.Digest}), nil
 	})
+}
+
+// withTags makes the source's tags those of the copy. As on S3, that needs the
+// rights to read tags there and to set them here, and policies are asked about
+// the tags: a copy is no way around a policy that keeps somebody from a tag.
+func (op *copyObject) withTags(ctx context.Context, call *edge.Call) error {
+	source := iam.Resource{Bucket: string(op.copy.SourceBucket), Key: string(op.copy.SourceKey)}
+	info, err := op.protocol.store.Head(ctx, op.copy.SourceBucket, op.copy.SourceKey)
+	if err != nil {
+		return err
+	}
+	op.copy.Tags = &info.Tags // what is asked about is what is written
+	if len(info.Tags) == 0 {
+		return nil
+	}
+	if err := call.Authorize(ctx, iam.Check{Action: "s3:GetObjectTagging", Resource: source}); err != nil {
+		return err
+	}
+	facts := make(map[string][]string)
+	tagFacts(facts, info.Tags)
+	for _, action := range []iam.Action{"s3:PutObject", "s3:PutObjectTagging"} {
+		target := iam.Resource{Bucket: string(op.copy.Bucket), Key: string(op.copy.Key)}
+		if err := call.AuthorizeWith(ctx, iam.Check{Action: action, Resource: target}, facts); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // withClass completes the new metadata: the source's, with another storage class.

@@ -62,6 +62,13 @@ func (s *copySource) check() iam.Check {
 	return iam.Check{Action: readAction(s.version), Resource: iam.Resource{Bucket: string(s.bucket), Key: string(s.key)}}
 }
 
+// facts is what policies may ask about the source.
+func (s *copySource) facts() map[string][]string {
+	facts := versionFacts(s.version)
+	facts["s3:x-amz-copy-source"] = []string{string(s.bucket) + "/" + string(s.key)}
+	return facts
+}
+
 // refused turns what the condition of a read says into what it means for a copy,
 // which is not made: NotModified is a condition that does not hold.
 func refused(err error) error {

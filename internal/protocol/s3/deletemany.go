@@ -96,7 +96,7 @@ func (op *deleteObjects) prepare(ctx context.Context, call *edge.Call, name, ver
 		return d
 	}
 	check := iam.Check{Action: deleteAction(version != ""), Resource: iam.Resource{Bucket: string(op.bucket), Key: name}}
-	if d.err = call.Authorize(ctx, check); d.err != nil {
+	if d.err = call.AuthorizeWith(ctx, check, versionFacts(version != "")); d.err != nil {
 		return d
 	}
 	if version != "" && version != "null" {

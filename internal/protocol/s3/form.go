@@ -34,6 +34,7 @@ type postObject struct {
 	put      object.PutRequest
 	demand   demand
 	limits   lengths
+	facts    map[string][]string // of the operation; policies are asked after login
 	status   int
 	redirect *url.URL
 }
@@ -54,9 +55,9 @@ func parsePostObject(p *Protocol, r *request) (*edge.Operation, error) {
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
 		return nil, &Error{Code: PreconditionFailed, Message: "Bucket POST must be of the enclosure-type multipart/form-data"}
 	}
-	op := &postObject{protocol: p, boundary: params["boundary"], request: *r}
+	op := &postObject{protocol: p, boundary: params["boundary"], request: *r, facts: make(map[string][]string)}
 	return &edge.Operation{
-		Name: "s3.PostObject", Bucket: string(r.bucket), Auth: edge.Own,
+		Name: "s3.PostObject", Bucket: string(r.bucket), Auth: edge.Own, Facts: op.facts,
 		MaxBody: object.MaxPutSize, Login: op.login, Handler: op,
 	}, nil
 }
@@ -87,6 +88,8 @@ func (op *postObject) login(ctx context.Context, call *edge.Call) (edge.Identity
 		return edge.Identity{}, nil, err
 	}
 	identity.Body, identity.Length = file, -1
+	classFacts(op.facts, op.request.header("X-Amz-Storage-Class"))
+	tagFacts(op.facts, op.put.Tags)
 	checks := []iam.Check{{Action: "s3:PutObject", Resource: op.request.resource()}}
 	if len(op.put.Tags) > 0 {
 		checks = append(checks, iam.Check{Action: "s3:PutObjectTagging", Resource: op.request.resource()})

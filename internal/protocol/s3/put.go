@@ -46,16 +46,20 @@ func parsePutObject(p *Protocol, r *request) (*edge.Operation, error) {
 // writeFacts adds what policies may ask about a write. Whoever sets tags with it
 // needs the right to set tags.
 func (r *request) writeFacts(operation *edge.Operation, tags []object.Tag) {
-	facts := map[string][]string{}
-	if class := r.header("X-Amz-Storage-Class"); class != "" {
-		facts["s3:x-amz-storage-class"] = []string{class}
-	}
 	if len(tags) > 0 {
 		operation.Checks = append(operation.Checks, iam.Check{Action: "s3:PutObjectTagging", Resource: r.resource()})
-		tagFacts(facts, tags)
 	}
-	if len(facts) > 0 {
-		operation.Facts = facts
+	if class := r.header("X-Amz-Storage-Class"); class != "" || len(tags) > 0 {
+		operation.Facts = make(map[string][]string)
+		classFacts(operation.Facts, class)
+		tagFacts(operation.Facts, tags)
+	}
+}
+
+// classFacts adds the storage class of a request, if it names one.
+func classFacts(facts map[string][]string, class string) {
+	if class != "" {
+		facts["s3:x-amz-storage-class"] = []string{class}
 	}
 }
 

@@ -23,10 +23,24 @@ func (r *request) resource() iam.Resource {
 // operation makes an operation on the request's resource, which callers without
 // credentials may call where the bucket's policy lets them.
 func (r *request) operation(name string, action iam.Action, h edge.Handler) *edge.Operation {
+	var facts map[string][]string
+	if r.Query.Has("versionId") {
+		facts = versionFacts(true)
+	}
 	return &edge.Operation{
 		Name: name, Bucket: string(r.bucket), Key: string(r.key), Auth: edge.Anonymous,
-		Checks: []iam.Check{{Action: action, Resource: r.resource()}}, Handler: h,
+		Checks: []iam.Check{{Action: action, Resource: r.resource()}}, Facts: facts, Handler: h,
 	}
+}
+
+// versionFacts is what policies may ask about the version that is named, which
+// is "null" or not served.
+func versionFacts(named bool) map[string][]string {
+	facts := make(map[string][]string)
+	if named {
+		facts["s3:versionid"] = []string{"null"}
+	}
+	return facts
 }
 
 // header returns a header that must not be repeated, "" if it is absent.

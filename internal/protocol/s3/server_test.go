@@ -35,6 +35,7 @@ type server struct {
 	allow  func(who iam.Principal, check iam.Check) bool
 	event  edge.Event // of the last request
 	asked  []iam.Check
+	policy *iam.Policy // of a user who signs with the root key; nil asks allow
 }
 
 func newServer(tb testing.TB, config s3.Config) *server {
@@ -78,8 +79,12 @@ func (s *server) Credential(_ context.Context, id iam.AccessKeyID, _ string) (ia
 }
 
 // Authorize asks the test.
-func (s *server) Authorize(_ context.Context, who iam.Principal, check iam.Check, _ iam.Facts) iam.Decision {
+func (s *server) Authorize(_ context.Context, who iam.Principal, check iam.Check, facts iam.Facts) iam.Decision {
 	s.asked = append(s.asked, check)
+	if s.policy != nil {
+		who = iam.Principal{Kind: iam.User, User: "alice"}
+		return iam.Evaluate(iam.Request{Principal: who, Check: check, Facts: facts}, iam.Grants{Policies: []iam.NamedPolicy{{Name: "p", Policy: s.policy}}})
+	}
 	return iam.Decision{Allowed: s.allow(who, check)}
 }
 

@@ -111,7 +111,10 @@ func (op *getTagging) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) e
 	return doc.send(w)
 }
 
-type putTagging struct{ tagging }
+type putTagging struct {
+	tagging
+	check iam.Check // of an object
+}
 
 func parsePutTagging(p *Protocol, r *request) (*edge.Operation, error) {
 	op := &putTagging{}
@@ -123,6 +126,9 @@ func parsePutTagging(p *Protocol, r *request) (*edge.Operation, error) {
 		operation = r.operation("s3.PutBucketTagging", "s3:PutBucketTagging", op)
 	}
 	operation.MaxBody = maxSmallDocument
+	if r.key != "" { // what policies ask about the tags is in the body
+		op.check, operation.Checks, operation.Auth = operation.Checks[0], nil, edge.Caller
+	}
 	return operation, nil
 }
 
@@ -147,6 +153,13 @@ func (op *putTagging) Serve(ctx context.Context, w *edge.Writer, call *edge.Call
 	}
 	if err := checkTags(doc.Tags, most); err != nil {
 		return err
+	}
+	if op.key != "" {
+		facts := versionFacts(op.version)
+		tagFacts(facts, doc.Tags)
+		if err := call.AuthorizeWith(ctx, op.check, facts); err != nil {
+			return err
+		}
 	}
 	if err := op.set(ctx, doc.Tags); err != nil {
 		return err

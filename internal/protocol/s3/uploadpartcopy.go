@@ -38,7 +38,7 @@ func parseUploadPartCopy(p *Protocol, r *request) (*edge.Operation, error) {
 	}
 	operation := r.operation("s3.UploadPartCopy", "s3:PutObject", op)
 	operation.Checks = append(operation.Checks, source.check())
-	operation.Facts = map[string][]string{"s3:x-amz-copy-source": {string(source.bucket) + "/" + string(source.key)}}
+	operation.Facts = source.facts()
 	return operation, nil
 }
 
