@@ -23,6 +23,7 @@ func (a Algorithm) NewHash() hash.Hash {
 		return sha1.New() //nolint:gosec // see the import
 	case SHA256:
 		return sha256.New()
+	case NoChecksum:
 	}
 	return nil
 }
@@ -38,6 +39,7 @@ func (a Algorithm) Size() int {
 		return sha1.Size
 	case SHA256:
 		return sha256.Size
+	case NoChecksum:
 	}
 	return 0
 }

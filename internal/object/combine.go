@@ -110,8 +110,9 @@ func fieldOf(algorithm Algorithm) (field, bool) {
 		return field{crc32.Castagnoli, 32}, true
 	case CRC64NVME:
 		return field{crc64NVME, 64}, true
+	default: // not linear
+		return field{}, false
 	}
-	return field{}, false
 }
 
 // concat returns the CRC of a||b, where b has size bytes: crc(a)·x^(8·size) +
@@ -160,5 +161,5 @@ func (f field) encode(sum uint64) []byte {
 	if f.width == 64 {
 		return binary.BigEndian.AppendUint64(nil, sum)
 	}
-	return binary.BigEndian.AppendUint32(nil, uint32(sum)) //nolint:gosec // a 32-bit field
+	return binary.BigEndian.AppendUint32(nil, uint32(sum))
 }

@@ -92,8 +92,10 @@ func TestCombineHugeParts(t *testing.T) {
 			}
 			// three and one quarter must give the same as two halves
 			halves := digest.Checksum
-			tail, err := object.Combine([]object.Part{one, {Size: 0, Digest: object.Digest{ETag: one.Digest.ETag,
-				Checksum: object.Checksum{Algorithm: a, Value: sum(a, nil)}}}, one}, a, false)
+			tail, err := object.Combine([]object.Part{one, {Size: 0, Digest: object.Digest{
+				ETag:     one.Digest.ETag,
+				Checksum: object.Checksum{Algorithm: a, Value: sum(a, nil)},
+			}}, one}, a, false)
 			if diff := cmp.Diff(halves, tail.Checksum); err != nil || diff != "" {
 				t.Errorf("an empty part changes the checksum: %v %s", err, diff)
 			}
@@ -106,8 +108,10 @@ func TestCombineComposite(t *testing.T) {
 	one, two := []byte("the first part"), []byte("and the second")
 	for _, a := range []object.Algorithm{object.CRC32, object.CRC32C, object.SHA1, object.SHA256} {
 		got, err := object.Combine([]object.Part{part(1, one, a), part(2, two, a)}, a, true)
-		want := object.Checksum{Algorithm: a, Composite: true, Parts: 2,
-			Value: sum(a, append(sum(a, one), sum(a, two)...))}
+		want := object.Checksum{
+			Algorithm: a, Composite: true, Parts: 2,
+			Value: sum(a, append(sum(a, one), sum(a, two)...)),
+		}
 		if diff := cmp.Diff(want, got.Checksum); err != nil || diff != "" {
 			t.Errorf("algorithm %d: error %v, difference (-want +got):\n%s", a, err, diff)
 		}

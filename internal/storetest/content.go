@@ -34,7 +34,7 @@ func (c *content) Read(p []byte) (int, error) {
 	if c.check != nil {
 		c.check.Write(p[:n])
 	}
-	c.done = err == io.EOF //nolint:errorlint // a Reader's io.EOF is never wrapped
+	c.done = err == io.EOF
 	return n, err
 }
 

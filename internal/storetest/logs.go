@@ -100,11 +100,10 @@ func logRace(f *fixture) {
 				if gen >= gens {
 					return
 				}
-				switch err := l.Append(f.ctx, gen+1, fmt.Appendf(nil, "rival %d generation %d", i, gen+1)); {
-				case err == nil:
-					won[gen+1].Add(1)
-				default:
+				if err := l.Append(f.ctx, gen+1, fmt.Appendf(nil, "rival %d generation %d", i, gen+1)); err != nil {
 					f.wantFault(err, fault.Exists, fault.Log)
+				} else {
+					won[gen+1].Add(1)
 				}
 				if f.Failed() {
 					return

@@ -61,11 +61,10 @@ func quotaRace(f *fixture) {
 		var group sync.WaitGroup
 		for i := range writers {
 			group.Go(func() {
-				switch err := f.tryPut(object.Key(fmt.Sprint("k", i)), size); {
-				case err == nil:
-					won.Add(1)
-				default:
+				if err := f.tryPut(object.Key(fmt.Sprint("k", i)), size); err != nil {
 					f.wantFault(err, fault.Full, fault.Quota)
+				} else {
+					won.Add(1)
 				}
 			})
 		}

@@ -19,6 +19,7 @@ import (
 // its own, empty store; open registers what closes it with t.Cleanup. What a
 // store's Caps deny must answer fault.Unsupported.
 func Run(t *testing.T, open func(t *testing.T) object.Store) {
+	t.Helper()
 	groups := []struct {
 		name  string
 		cases []testCase

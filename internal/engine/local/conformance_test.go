@@ -18,6 +18,7 @@ import (
 // disk, as configured for a server.
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) object.Store {
+		t.Helper()
 		return running(t, disk.OS(), t.TempDir(), local.Config{})
 	})
 }
@@ -26,6 +27,7 @@ func TestConformance(t *testing.T) {
 // every case crosses their borders.
 func TestConformanceSmall(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) object.Store {
+		t.Helper()
 		return running(t, disk.New(vfs.NewMem()), "store", small())
 	})
 }
@@ -63,5 +65,6 @@ func small() local.Config {
 
 // contextUntilCleanup outlives t.Context, which ends before cleanups run.
 func contextUntilCleanup(t *testing.T) (context.Context, context.CancelFunc) {
+	t.Helper()
 	return context.WithCancel(context.WithoutCancel(t.Context()))
 }

@@ -121,6 +121,7 @@ func TestCrash(t *testing.T) {
 }
 
 func crashInPhase(t *testing.T, s *stage, shared *bodies, crashes chan<- crash, failed <-chan struct{}) {
+	t.Helper()
 	l := s.ledger.copy()
 	var m *machine
 	var mu sync.Mutex
@@ -264,6 +265,7 @@ func skipFault(i int, op disk.Op) bool {
 // as it is, after a crash, and after a clean stop. struck is false if the run
 // had fewer operations.
 func faultRun(t *testing.T, s *stage, shared *bodies, n int64, how mode) (struck bool, err error) {
+	t.Helper()
 	var m *machine
 	var w *world
 	var soon *crash // a few operations later, with all that the disk has not synced

@@ -180,6 +180,7 @@ func (f *flipStore) each(t *testing.T, mem *vfs.MemFS, do func(mem *vfs.MemFS, f
 // verdictOf reads a key and says whether it is right (nil), refused as corrupt
 // (Corrupt, with the key's name), or anything that it may not be.
 func (f *flipStore) verdictOf(t *testing.T, store *local.Store, k object.Key, r *object.Range) error {
+	t.Helper()
 	reader, err := store.Get(t.Context(), object.GetRequest{Bucket: home, Key: k, Range: r})
 	want := f.want[k]
 	switch {

@@ -123,6 +123,7 @@ func TestKilledProcess(t *testing.T) {
 }
 
 func writeUntilKilled(t *testing.T, store *local.Store, worker int, say func(string, ...any)) {
+	t.Helper()
 	random := rand.New(rand.NewPCG(uint64(worker), uint64(os.Getpid())))
 	for {
 		key := fmt.Sprintf("w%d/%d", worker, random.IntN(20))

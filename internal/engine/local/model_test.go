@@ -81,13 +81,25 @@ type held struct {
 // moves are what a step may do, with their weights.
 func (m *model) moves() []move {
 	return []move{
-		{30, "put", m.putAny}, {8, "put if absent", m.putIfAbsent}, {8, "put if match", m.putIfMatch},
-		{12, "delete", func() { m.must(m.delete(m.anyKey())) }}, {4, "delete if match", m.deleteIfMatch},
-		{6, "copy", func() { m.must(m.copy(m.anyKey(), m.anyKey())) }}, {4, "tag", func() { m.must(m.tag(m.anyKey(), m.random.IntN(5))) }},
-		{20, "get", func() { m.get(m.anyKey()) }}, {8, "range", m.getRange}, {8, "list", m.list},
-		{6, "upload", m.multipart}, {3, "log", func() { m.must(m.append([]string{"iam", "settings"}[m.random.IntN(2)])) }},
+		{30, "put", m.putAny},
+		{8, "put if absent", m.putIfAbsent},
+		{8, "put if match", m.putIfMatch},
+		{12, "delete", func() { m.must(m.delete(m.anyKey())) }},
+		{4, "delete if match", m.deleteIfMatch},
+		{6, "copy", func() { m.must(m.copy(m.anyKey(), m.anyKey())) }},
+		{4, "tag", func() { m.must(m.tag(m.anyKey(), m.random.IntN(5))) }},
+		{20, "get", func() { m.get(m.anyKey()) }},
+		{8, "range", m.getRange},
+		{8, "list", m.list},
+		{6, "upload", m.multipart},
+		{3, "log", func() { m.must(m.append([]string{"iam", "settings"}[m.random.IntN(2)])) }},
 		{1, "quota", func() { m.must(m.setQuota(1<<40 + m.random.Uint64N(100))) }},
-		{2, "maintain", m.maintain}, {4, "hold a reader", m.hold}, {4, "read what was held", m.readHeld}, {1, "compare", m.compare}, {1, "crash", m.crash}, {1, "restart", m.restart},
+		{2, "maintain", m.maintain},
+		{4, "hold a reader", m.hold},
+		{4, "read what was held", m.readHeld},
+		{1, "compare", m.compare},
+		{1, "crash", m.crash},
+		{1, "restart", m.restart},
 	}
 }
 

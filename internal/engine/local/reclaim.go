@@ -50,13 +50,10 @@ func (s *Store) reclaimOnce(ctx context.Context) error {
 	if err := s.punch(ctx); err != nil {
 		return fmt.Errorf("reclaim: %w", err)
 	}
-	for range 64 {
+	for n := 0; n < 64 && ctx.Err() == nil; n++ { // a later call goes on
 		victims := s.victims()
 		if len(victims) == 0 {
 			break
-		}
-		if ctx.Err() != nil {
-			break // the next start goes on
 		}
 		if err := s.compact(ctx, victims); err != nil {
 			return fmt.Errorf("reclaim: %w", err)

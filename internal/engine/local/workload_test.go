@@ -217,8 +217,12 @@ func (p phase) thin(n int64) bool {
 // punching, a full disk, and the starts between them.
 func phases() []phase {
 	return []phase{
-		{"small", smallPhase}, {"mixed", mixedPhase}, {"multipart", multipartPhase},
-		{"compaction", compactionPhase}, {"concurrent", concurrentPhase}, {"full", fullPhase},
+		{"small", smallPhase},
+		{"mixed", mixedPhase},
+		{"multipart", multipartPhase},
+		{"compaction", compactionPhase},
+		{"concurrent", concurrentPhase},
+		{"full", fullPhase},
 		{"large", largePhase},
 	}
 }

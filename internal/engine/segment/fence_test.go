@@ -3,6 +3,7 @@ package segment_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -46,8 +47,8 @@ func keys(t *testing.T, fs disk.FS) []string {
 	ends := map[uint64]int64{}
 	var all []string
 	ids := s.IDs()
-	for i := len(ids) - 1; i >= 0; i-- {
-		_, err := s.Scan(ids[i], 0, ends[ids[i]], func(f *segment.Found) error {
+	for _, id := range slices.Backward(ids) {
+		_, err := s.Scan(id, 0, ends[id], func(f *segment.Found) error {
 			switch f.Kind {
 			case segment.Put:
 				all = append(all, string(f.Key))

@@ -49,7 +49,7 @@ func newTransit(t *testing.T) (bao *harness.Bao, args []string) {
 }
 
 // sealFile is what DIR/seal.key holds.
-func sealFile(t *testing.T, s *harness.Server) (text string, wrapped string) {
+func sealFile(t *testing.T, s *harness.Server) (text, wrapped string) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(s.Dir, "seal.key"))
 	ok(t, err)
