@@ -11,7 +11,7 @@ export LARDER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/larder
 LINT_VERSION := 2.15.0
 LINT         := $(LARDER_CACHE)/bin/golangci-lint-$(LINT_VERSION)
 
-.PHONY: all build run fmt lint unit race test mutants bench help
+.PHONY: all build run fmt lint unit faults race test mutants bench help
 
 all: fmt lint test ## format, lint, test
 
@@ -30,8 +30,11 @@ lint: $(LINT) ## check format and lint rules
 
 test: unit test-sccache ## unit, conformance, crash and fault tests, and a real sccache (10 minutes on 2 cores)
 
-unit: ## unit, conformance, crash and fault tests
-	go test -shuffle=on -timeout 20m ./...
+unit: ## unit, conformance, crash and fault tests, the long walks thinned out
+	go test -short -shuffle=on -timeout 20m ./...
+
+faults: ## the long walks in full: every disk operation failed and crashed at, every byte flipped
+	go test -count=1 -v -timeout 60m -run 'TestCrash|TestFaults|TestFlip|TestModel|TestKill' ./internal/engine/local | grep -v '^=== '
 
 bench: build ## compare the server with a bare handler, as ratios beside their bars (BENCH='-many 0' for the short form)
 	go build -trimpath -o bin/ ./test/bench ./test/bench/baseline
