@@ -8,7 +8,7 @@ E2E := cd test/e2e &&
 # NOT RUN.
 export LARDER_E2E_TF_PROVIDER ?= $(wildcard $(LARDER_CACHE)/tf-provider)
 
-.PHONY: tools demo test-sccache e2e
+.PHONY: tools demo bench-sccache test-sccache e2e
 
 tools: ## install every program that the end-to-end tests drive (about 30 minutes, once)
 	$(E2E) go run ./cmd/tools
@@ -16,6 +16,10 @@ tools: ## install every program that the end-to-end tests drive (about 30 minute
 demo: build ## a server, two machines, real builds: cold and warm times and hits
 	$(E2E) go run ./cmd/tools sccache-0.16 project-rust project-c >/dev/null
 	$(E2E) go build -o ../../bin/demo ./cmd/demo && ../../bin/demo
+
+bench-sccache: build ## warm builds from the server beside warm builds from sccache's own local disk
+	$(E2E) go run ./cmd/tools sccache-0.16 project-rust >/dev/null
+	$(E2E) go build -o ../../bin/demo ./cmd/demo && ../../bin/demo -disk-turns 5
 
 test-sccache: build ## real sccache, its shortest proof: two machines, Rust and C
 	$(E2E) go run ./cmd/tools sccache-0.16 project-rust project-c

@@ -34,6 +34,14 @@ func (s *stage) clear() {
 	}
 }
 
+// exitCode is 1 after a failure.
+func (s *stage) exitCode() int {
+	if s.Failed() {
+		return 1
+	}
+	return 0
+}
+
 // TempDir makes a folder that is removed at the end.
 func (s *stage) TempDir() string {
 	dir, err := os.MkdirTemp("", "larder-demo-")
