@@ -31,7 +31,7 @@ func TestDocs(t *testing.T) {
 			t.Run(version+"/"+strings.TrimSpace(strings.SplitN(script, "\n", 2)[0]), func(t *testing.T) {
 				p := newPatient(t, version)
 				env := map[string]string{
-					"PATH":   filepath.Dir(p.program) + ":" + filepath.Dir(harness.Binary(t)) + ":/usr/local/bin:/usr/bin:/bin",
+					"PATH":   filepath.Dir(p.program) + ":" + filepath.Dir(harness.Larder) + ":/usr/local/bin:/usr/bin:/bin",
 					"SERVER": server.URL(),
 				}
 				p.File(t, "data/sccache.json", profile)

@@ -111,7 +111,7 @@ func (r report) firstBad() (check, text string) {
 // examine runs larder doctor on the machine.
 func (p *patient) examine(env map[string]string) (report, bool) {
 	p.t.Helper()
-	out, err := p.Command(p.t, harness.Home, env, harness.Binary(p.t), "doctor", "--json", "--sccache", p.program).Output()
+	out, err := p.Command(p.t, harness.Home, env, harness.Larder, "doctor", "--json", "--sccache", p.program).Output()
 	var r report
 	if jsonErr := json.Unmarshal(out, &r); jsonErr != nil {
 		p.t.Fatalf("larder doctor: %v, %v: %s", err, jsonErr, out)

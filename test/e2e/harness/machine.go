@@ -34,7 +34,11 @@ const (
 	Home       = "/mnt/home"
 	sourceRust = "/mnt/rust"
 	sourceC    = "/mnt/c"
+	bin        = "/mnt/bin"
 )
+
+// Larder is the program under test inside every machine, wherever Binary is.
+const Larder = bin + "/larder"
 
 var machines atomic.Int32 // numbers networks; a world has room for 250
 
@@ -45,7 +49,7 @@ func NewMachine(tb testing.TB, name string, names ...string) *Machine {
 	m := &Machine{Name: name, IP: fmt.Sprintf("10.77.%d.2", n), dir: tb.TempDir()}
 	m.hosts = filepath.Join(m.dir, "hosts")
 	m.SetNames(tb, names...)
-	for _, sub := range []string{"mnt/home", "mnt/rust", "mnt/c"} {
+	for _, sub := range []string{"mnt/home", "mnt/rust", "mnt/c", "mnt/bin"} {
 		must(tb, os.MkdirAll(filepath.Join(m.dir, sub), 0o755))
 	}
 	m.boot(tb)
@@ -80,12 +84,13 @@ mount --bind "$2" "$2"
 mount -o remount,bind,ro "$2"
 mount --bind "$3" ` + sourceRust + `
 mount --bind "$4" ` + sourceC + `
+mount --bind "$5" ` + bin + `
 mount -t tmpfs tmpfs /tmp
 ip link set lo up
 echo ready
 exec sleep infinity`
 	cmd := exec.Command("unshare", "--mount", "--net", "--propagation", "private", "--",
-		"sh", "-c", script, "sh", m.dir, cache, filepath.Dir(rust), filepath.Dir(c))
+		"sh", "-c", script, "sh", m.dir, cache, filepath.Dir(rust), filepath.Dir(c), filepath.Dir(Binary(tb)))
 	out, err := cmd.StdoutPipe()
 	must(tb, err)
 	var problem bytes.Buffer

@@ -183,7 +183,7 @@ status=$?
 printf '%s\n%s\n%s\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" "$AWS_SESSION_TOKEN" > "$HOME/keys"
 exit $((status + 3))`
 	token := m.File(t, "token", []byte(bao.Identity("build-1", "cooks")))
-	cmd := m.Command(t, "/mnt/c", env, harness.Binary(t), "login", "--oidc-token-file", token, "--bucket", "shelf", "--", "sh", "-c", build)
+	cmd := m.Command(t, "/mnt/c", env, harness.Larder, "login", "--oidc-token-file", token, "--bucket", "shelf", "--", "sh", "-c", build)
 	out, err := cmd.Output()
 	if err == nil || cmd.ProcessState.ExitCode() != 3 {
 		t.Fatalf("the command's exit code is not passed on: %v\n%s", err, out)
