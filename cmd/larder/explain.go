@@ -14,7 +14,6 @@ import (
 	"github.com/larder-cache/larder/internal/adminclient"
 	"github.com/larder-cache/larder/internal/app"
 	"github.com/larder-cache/larder/internal/iam"
-	"github.com/larder-cache/larder/internal/protocol/sigv4"
 )
 
 // explainOptions say what "policy explain" is asked, and where it looks.
@@ -22,7 +21,9 @@ type explainOptions struct {
 	question         iam.Question
 	at               string
 	dir              string
+	alias            string
 	endpoint, caFile string
+	accessKey        string
 	policies         []string
 	bucketPolicy     string
 	asJSON           bool
@@ -35,13 +36,15 @@ func policyExplainCommand() *cobra.Command {
 		Short: "Say whether somebody may, and which statement decides",
 		Long: `Explain decides one action as the server would, and names the statement that decided.
 
-The policies are those of a running server (--endpoint, with the key of an administrator in
-AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), of the data directory of a stopped one (--dir),
-or files (--policy, each as if it were attached).
+The policies are those of a running server, of the data directory of a stopped one (--dir), or
+files (--policy, each as if it were attached). The server is found as by 'larder admin':
+--alias of mc; --endpoint or LARDER_ENDPOINT, with the key of an administrator in AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY; otherwise the one on LARDER_DIR or ./data, with its root key.
 
 USER may be a user, an access key, the subject of an issuer, or root; without --user it is
 anybody without credentials. RESOURCE is bucket, bucket/key, or an ARN.`,
-		Example: `  larder policy explain --endpoint http://localhost:9000 --user sccache --action s3:PutObject --resource sccache/a/b
+		Example: `  larder policy explain --user sccache --action s3:GetObject --resource sccache/a/b
+  larder policy explain --endpoint http://localhost:9000 --user sccache --action s3:PutObject --resource sccache/a/b
   larder policy explain --policy ci.json --user ci --action s3:ListBucket --resource sccache --fact s3:prefix=main/
   larder policy explain --dir ./data --user alice --action admin:CreateServiceAccount --target alice`,
 		Args: cobra.NoArgs,
@@ -73,15 +76,17 @@ func (o *explainOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.at, "at", "", "`time` of the request, RFC 3339 (default: now)")
 	f.StringArrayVar(&o.question.Facts, "fact", nil, "`key=value` of a condition key of the request, such as s3:prefix=a/ (repeatable)")
 	f.StringArrayVar(&o.question.Claims, "claim", nil, "`claim=value` of the token that a session was made from, such as ref=refs/heads/main (repeatable)")
-	f.StringVar(&o.endpoint, "endpoint", "", "`URL` of a running server")
+	f.StringVar(&o.alias, "alias", "", "`name` of an alias of mc")
+	f.StringVar(&o.endpoint, "endpoint", "", "`URL` of a running server (default: $LARDER_ENDPOINT, or that of $LARDER_DIR or ./data)")
+	f.StringVar(&o.accessKey, "access-key", "", "`name` of the key to sign with (default: $AWS_ACCESS_KEY_ID)")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM `file` of an authority to trust beside the system's")
 	f.StringVar(&o.dir, "dir", "", "data `directory` of a stopped server")
 	f.StringArrayVar(&o.policies, "policy", nil, "`file` with a policy that counts (repeatable)")
 	f.StringVar(&o.bucketPolicy, "bucket-policy", "", "`file` with the policy of the bucket")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	_ = cmd.MarkFlagRequired("action") // the flag exists
-	cmd.MarkFlagsMutuallyExclusive("endpoint", "dir", "policy")
-	cmd.MarkFlagsMutuallyExclusive("endpoint", "dir", "bucket-policy")
+	cmd.MarkFlagsMutuallyExclusive("alias", "endpoint", "dir", "policy")
+	cmd.MarkFlagsMutuallyExclusive("alias", "endpoint", "dir", "bucket-policy")
 }
 
 func (o *explainOptions) explain(cmd *cobra.Command) (e iam.Explanation, err error) {
@@ -94,31 +99,24 @@ func (o *explainOptions) explain(cmd *cobra.Command) (e iam.Explanation, err err
 		return e, usageError{err}
 	}
 	switch {
-	case o.endpoint != "":
-		return o.fromServer(cmd)
 	case o.dir != "":
 		return o.fromDir(cmd)
 	case o.policies != nil || o.bucketPolicy != "":
 		return o.fromFiles(cmd)
 	}
-	return e, usageError{errors.New("say where the policies are: --endpoint, --dir or --policy")}
+	return o.fromServer(cmd)
 }
 
+// fromServer asks the server that "larder admin" would find.
 func (o *explainOptions) fromServer(cmd *cobra.Command) (e iam.Explanation, err error) {
-	target := adminclient.Target{Key: sigv4.Key{
-		ID: iam.AccessKeyID(os.Getenv("AWS_ACCESS_KEY_ID")), Secret: iam.Secret(os.Getenv("AWS_SECRET_ACCESS_KEY")), Token: os.Getenv("AWS_SESSION_TOKEN"),
-	}}
-	if target.Endpoint, err = adminclient.ParseEndpoint(o.endpoint); err != nil {
-		return e, usageError{err}
-	}
-	if o.caFile != "" {
-		if target.Authorities, err = adminclient.Authorities(o.caFile); err != nil {
-			return e, err
-		}
+	admin := adminOptions{alias: o.alias, endpoint: o.endpoint, accessKey: o.accessKey, caFile: o.caFile}
+	target, err := admin.target(cmd)
+	if err != nil {
+		return e, err
 	}
 	client, err := adminclient.New(target)
 	if err != nil {
-		return e, usageError{fmt.Errorf("%w: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", err)}
+		return e, usageError{err}
 	}
 	return client.Explain(cmd.Context(), o.question)
 }

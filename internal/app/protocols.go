@@ -105,7 +105,7 @@ func (s *server) pipeline() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	protocols := []edge.Protocol{health.New(s.store), administration, sessions.Endpoint(), sessions.Query(), objects}
+	protocols := []edge.Protocol{objects.Hosts(), health.New(s.store), administration, sessions.Endpoint(), sessions.Query(), objects}
 	return edge.New(edge.Signatures(verifier), s.identities, protocols, edge.Config{
 		TrustedProxies: s.cfg.TrustedProxies,
 		Observe:        func(e edge.Event) { observer.observe(e); trace.Observe(e) },

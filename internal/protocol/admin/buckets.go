@@ -93,6 +93,9 @@ func (p *Protocol) bucketsOf(files archiveFiles) (map[object.BucketName]*bucketF
 		if err != nil {
 			return nil, err
 		}
+		if edge.Reserved(dir) {
+			return nil, badArchive("%q: paths below /%s/ are the server's own", path, dir)
+		}
 		if found[name] == nil {
 			found[name] = &bucketFiles{}
 		}

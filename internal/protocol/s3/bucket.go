@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -23,6 +24,9 @@ func parseCreateBucket(p *Protocol, r *request) (*edge.Operation, error) {
 	if r.header("X-Amz-Bucket-Object-Lock-Enabled") == "true" {
 		return nil, notOffered("Object Lock")
 	}
+	if edge.Reserved(string(r.bucket)) {
+		return nil, &Error{Code: InvalidBucketName, Resource: string(r.bucket), Message: "The specified bucket is not valid: paths below /" + string(r.bucket) + "/ are the server's own."}
+	}
 	op := &createBucket{store: p.store, bucket: r.bucket}
 	operation := r.operation("s3.CreateBucket", "s3:CreateBucket", op)
 	// What policies ask about the location is in the body.
@@ -36,14 +40,12 @@ func (op *createBucket) Serve(ctx context.Context, w *edge.Writer, call *edge.Ca
 	var doc struct {
 		Location string `xml:"LocationConstraint"`
 	}
-	if err := readOptionalXML(call, "CreateBucketConfiguration", &doc); err != nil {
-		return err
-	}
+	malformed := readOptionalXML(call, "CreateBucketConfiguration", &doc)
 	var facts map[string][]string
 	if doc.Location != "" {
 		facts = map[string][]string{"s3:LocationConstraint": {doc.Location}}
 	}
-	if err := call.AuthorizeWith(ctx, op.check, facts); err != nil {
+	if err := cmp.Or(call.AuthorizeWith(ctx, op.check, facts), malformed); err != nil {
 		return err
 	}
 	if _, err := op.store.CreateBucket(ctx, op.bucket, object.BucketConfig{}); err != nil {

@@ -157,8 +157,6 @@ func TestEveryRouteIsAuthorised(t *testing.T) {
 			switch route.Subresource {
 			case "delete":
 				body = "<Delete><Object><Key>key</Key></Object></Delete>"
-			case "tagging":
-				body = tagXML("a", "b")
 			case "attributes":
 				headers = append(headers, "X-Amz-Object-Attributes", "ETag")
 			}

@@ -139,33 +139,43 @@ type tagDocument struct {
 
 // Serve replaces the tags.
 func (op *putTagging) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
-	body, err := io.ReadAll(bodyContent(call, op.demand, false))
-	if err != nil {
-		return err
-	}
-	var doc tagDocument
-	if err := decodeXML(body, "Tagging", &doc); err != nil {
-		return err
-	}
-	most, status := object.MaxTags, http.StatusOK
-	if op.key == "" {
-		most, status = maxBucketTags, http.StatusNoContent
-	}
-	if err := checkTags(doc.Tags, most); err != nil {
-		return err
-	}
+	tags, malformed := op.tags(call)
 	if op.key != "" {
 		facts := versionFacts(op.version)
-		tagFacts(facts, doc.Tags)
+		tagFacts(facts, tags)
 		if err := call.AuthorizeWith(ctx, op.check, facts); err != nil {
 			return err
 		}
 	}
-	if err := op.set(ctx, doc.Tags); err != nil {
+	if malformed != nil {
+		return malformed
+	}
+	if err := op.set(ctx, tags); err != nil {
 		return err
 	}
-	op.answer(w, status)
+	if op.key == "" {
+		op.answer(w, http.StatusNoContent)
+	} else {
+		op.answer(w, http.StatusOK)
+	}
 	return nil
+}
+
+// tags reads the body.
+func (op *putTagging) tags(call *edge.Call) ([]object.Tag, error) {
+	body, err := io.ReadAll(bodyContent(call, op.demand, false))
+	if err != nil {
+		return nil, err
+	}
+	var doc tagDocument
+	if err := decodeXML(body, "Tagging", &doc); err != nil {
+		return nil, err
+	}
+	most := object.MaxTags
+	if op.key == "" {
+		most = maxBucketTags
+	}
+	return doc.Tags, checkTags(doc.Tags, most)
 }
 
 type deleteTagging struct{ tagging }
