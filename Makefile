@@ -27,6 +27,8 @@ fmt: $(LINT) ## format the code
 lint: $(LINT) ## check format and lint rules
 	$(LINT) fmt --diff
 	$(LINT) run
+	cd test/e2e && $(LINT) run -c ../../.golangci.yml
+	cd tools && $(LINT) run -c ../.golangci.yml ./mutants
 
 test: unit test-sccache ## unit, conformance, crash and fault tests, and a real sccache (10 minutes on 2 cores)
 

@@ -45,6 +45,7 @@ func sound(server *recorder) map[string]string {
 // answering returns a server that answers requests of a method ("" for all) with an error.
 func answering(method string, status int, code string) func(*testing.T) *recorder {
 	return func(t *testing.T) *recorder {
+		t.Helper()
 		r := newRecorder(t)
 		r.answer = func(w http.ResponseWriter, req *http.Request) bool {
 			if method != "" && req.Method != method {
@@ -64,6 +65,7 @@ func answering(method string, status int, code string) func(*testing.T) *recorde
 // puts its authority where SSL_CERT_FILE=CA finds it.
 func certified(name string, until time.Duration) func(*testing.T) *recorder {
 	return func(t *testing.T) *recorder {
+		t.Helper()
 		cert := certificate(t, name, time.Now().Add(until))
 		return newTLSRecorder(t, &cert)
 	}
@@ -162,7 +164,7 @@ func (p *patient) trust(server *recorder) string {
 // certificate makes an authority and a certificate of it, in one chain.
 func certificate(t *testing.T, name string, until time.Time) tls.Certificate {
 	t.Helper()
-	make := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey) {
+	issue := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -180,8 +182,8 @@ func certificate(t *testing.T, name string, until time.Time) tls.Certificate {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Authority of a test"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().AddDate(0, 0, -2), NotAfter: time.Now().AddDate(0, 0, 2), KeyUsage: x509.KeyUsageCertSign,
 	}
-	caDER, caKey := make(authority, authority, nil)
-	leafDER, key := make(&x509.Certificate{
+	caDER, caKey := issue(authority, authority, nil)
+	leafDER, key := issue(&x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
 		NotBefore: time.Now().AddDate(0, 0, -1), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},

@@ -46,6 +46,7 @@ func newPatient(t *testing.T, version string, names ...string) *patient {
 
 // in is the same patient in another test.
 func (p patient) in(t *testing.T) *patient {
+	t.Helper()
 	p.t = t
 	return &p
 }

@@ -27,7 +27,10 @@ type recorder struct {
 	answer  func(http.ResponseWriter, *http.Request) bool // instead of the usual answer; nil for that
 }
 
-func newRecorder(t *testing.T) *recorder { return newTLSRecorder(t, nil) }
+func newRecorder(t *testing.T) *recorder {
+	t.Helper()
+	return newTLSRecorder(t, nil)
+}
 
 // newTLSRecorder speaks TLS with cert, if there is one.
 func newTLSRecorder(t *testing.T, cert *tls.Certificate) *recorder {
