@@ -55,9 +55,13 @@ var taggers = map[string]func(s *server, name, value string) reply{
 		const boundary = "frontier"
 		var b strings.Builder
 		for _, f := range [][2]string{
-			{"key", "new"}, {"tagging", tagXML(name, value)}, {"policy", policy}, {"x-amz-algorithm", "AWS4-HMAC-SHA256"},
+			{"key", "new"},
+			{"tagging", tagXML(name, value)},
+			{"policy", policy},
+			{"x-amz-algorithm", "AWS4-HMAC-SHA256"},
 			{"x-amz-credential", string(rootKey.ID) + "/20261123/us-east-1/s3/aws4_request"},
-			{"x-amz-date", "20261123T120000Z"}, {"x-amz-signature", signPolicy(policy, rootKey.Secret)},
+			{"x-amz-date", "20261123T120000Z"},
+			{"x-amz-signature", signPolicy(policy, rootKey.Secret)},
 		} {
 			fmt.Fprintf(&b, "--%s\r\nContent-Disposition: form-data; name=%q\r\n\r\n%s\r\n", boundary, f[0], f[1])
 		}
