@@ -14,6 +14,11 @@ type Config struct {
 	// default 256 MiB, at least 16 MiB.
 	Memory int64
 
+	// Patience is how long a write waits for memory that other bodies hold; then
+	// it is fault.Busy, so that slow senders do not hang the others. Default 30
+	// seconds.
+	Patience time.Duration
+
 	// Reserve is how much of the disk is kept free, in bytes: at less, writes
 	// are refused with fault.Full of noun Disk. Default 1 GiB, or 5 % of the
 	// disk where that is less. Negative for none.
@@ -68,6 +73,7 @@ func orDefault[T comparable](v *T, standard T) {
 
 func (c *Config) check() error {
 	orDefault(&c.Memory, 256<<20)
+	orDefault(&c.Patience, 30*time.Second)
 	orDefault(&c.Segments, 4)
 	orDefault(&c.SegmentSize, 256<<20)
 	orDefault(&c.ExtentSize, maxExtent)
@@ -87,6 +93,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("memory of %d bytes: at least 16 MiB are needed", c.Memory)
 	case c.ExtentSize < 64<<10 || c.ExtentSize > maxExtent:
 		return fmt.Errorf("extents of %d bytes: 64 KiB to 8 MiB are possible", c.ExtentSize)
+	case c.Patience < 0:
+		return fmt.Errorf("patience cannot be negative")
 	case c.FlushBytes < 0 || c.FlushRecords < 0 || c.FlushEvery < 0 || c.ReclaimEvery < 0:
 		return fmt.Errorf("flush and reclaim intervals cannot be negative")
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/bits"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -17,8 +18,9 @@ import (
 
 // memory is the global budget of staged bodies, with buffers to reuse.
 type memory struct {
-	budget *semaphore.Weighted
-	pools  [32]sync.Pool // of *buffer, by the logarithm of their size
+	budget   *semaphore.Weighted
+	patience time.Duration // of wait
+	pools    [32]sync.Pool // of *buffer, by the logarithm of their size
 }
 
 // buffer is a piece of the budget.
@@ -26,14 +28,24 @@ type buffer struct{ b []byte }
 
 const smallestBuffer = 16 << 10
 
-func newMemory(total int64) *memory { return &memory{budget: semaphore.NewWeighted(total)} }
+func newMemory(total int64, patience time.Duration) *memory {
+	return &memory{budget: semaphore.NewWeighted(total), patience: patience}
+}
 
 func class(n int) int { return bits.Len(uint(max(n, smallestBuffer) - 1)) }
 
 // wait takes a buffer of at least n bytes, waiting for others to give theirs
-// back. The caller holds no other.
+// back, but not for ever: the error is Busy then. The caller holds no other.
 func (m *memory) wait(ctx context.Context, n int) (*buffer, error) {
-	if err := m.budget.Acquire(ctx, 1<<class(n)); err != nil {
+	if b := m.try(n); b != nil {
+		return b, nil
+	}
+	patient, cancel := context.WithTimeout(ctx, m.patience)
+	defer cancel()
+	if err := m.budget.Acquire(patient, 1<<class(n)); err != nil {
+		if ctx.Err() == nil {
+			err = fault.Wrap(fault.Busy, fault.Store, "", errors.New("other bodies hold all memory"))
+		}
 		return nil, err
 	}
 	return m.take(class(n)), nil

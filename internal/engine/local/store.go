@@ -65,7 +65,7 @@ func Open(fs disk.FS, dir string, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{
-		fs: fs, dir: dir, cfg: cfg, memory: newMemory(cfg.Memory), locks: newKeyLocks(),
+		fs: fs, dir: dir, cfg: cfg, memory: newMemory(cfg.Memory, cfg.Patience), locks: newKeyLocks(),
 		buckets: map[object.BucketName]*bucket{}, lostBuckets: map[object.BucketName]bool{}, stages: map[uint64]struct{}{}, wake: make(chan struct{}, 1),
 	}
 	s.reclaim = reclaimer{punched: map[uint64]int64{}, doomed: map[uint64][]index.DeadKey{}, damaged: map[uint64]bool{}}
