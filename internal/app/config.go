@@ -22,6 +22,7 @@ type Config struct {
 	Address        string // of the API, "host:port"
 	ConsoleAddress string // of the console, "host:port"
 	MetricsAddress string // of /metrics without authentication; "" for none
+	PublicMetrics  bool   // the metrics of the API's address need no token either
 	PprofAddress   string // of /debug/pprof, private addresses only; "" for none
 
 	RootUser     string

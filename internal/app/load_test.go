@@ -48,14 +48,14 @@ func TestAMinIOEnvironmentIsTaken(t *testing.T) {
 	write(t, secret, "minio123\n")
 	cfg, warnings, err := app.Load(app.Sources{MinIO: true, Environ: []string{
 		"MINIO_ROOT_USER=minio", "MINIO_ROOT_PASSWORD_FILE=" + secret, "MINIO_DOMAIN=minio.example:9000,other.example",
-		"MINIO_SERVER_URL=https://minio.example/", "MINIO_REGION=eu", "MINIO_VOLUMES=/data", "MINIO_BROWSER=on", "MINIO_FANCY=1", "PATH=/bin",
+		"MINIO_SERVER_URL=https://minio.example/", "MINIO_REGION=eu", "MINIO_VOLUMES=/data", "MINIO_BROWSER=on", "MINIO_PROMETHEUS_AUTH_TYPE=public", "MINIO_FANCY=1", "PATH=/bin",
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := app.Config{
 		Dir: "/data", Address: ":9000", ConsoleAddress: ":9090", RootUser: "minio", RootPassword: "minio123", RootPasswordFile: secret, URL: "https://minio.example",
-		Domains: []string{"minio.example", "other.example"}, Region: "eu", Audience: "larder", Memory: 512 << 20, DrainTimeout: 20 * time.Second, AccessLog: true, MinIO: true,
+		Domains: []string{"minio.example", "other.example"}, Region: "eu", Audience: "larder", Memory: 512 << 20, DrainTimeout: 20 * time.Second, AccessLog: true, PublicMetrics: true, MinIO: true,
 	}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Error(diff)
@@ -105,6 +105,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"open ellipsis", app.Sources{Flags: map[string]string{"dir": "/data{1...4"}}, "is not a directory"},
 		{"domain", app.Sources{Flags: map[string]string{"domain": "https://x"}}, "is not a domain"},
 		{"proxy", app.Sources{Flags: map[string]string{"trusted-proxy": "all"}}, "is not a network"},
+		{"metrics", app.Sources{Environ: []string{"MINIO_PROMETHEUS_AUTH_TYPE=none"}}, "\"none\" is neither true (public) nor false (jwt)"},
 		{"boolean", app.Sources{Environ: []string{"LARDER_HTTP2=perhaps"}}, "LARDER_HTTP2: \"perhaps\" is neither true nor false"},
 	}
 	for _, tt := range tests {

@@ -95,7 +95,7 @@ func (s *server) pipeline() (http.Handler, error) {
 	}
 	trace := &admin.Trace{}
 	administration, err := admin.New(s.store, s.identities, admin.Config{
-		Status: s.status, Metrics: s.registry, Trace: trace, Logs: s.logs, Settings: s.settings, Logger: s.log,
+		Status: s.status, Metrics: s.registry, PublicMetrics: s.cfg.PublicMetrics, Trace: trace, Logs: s.logs, Settings: s.settings, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err

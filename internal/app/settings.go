@@ -40,6 +40,7 @@ func Settings() []Setting {
 		{Name: "address", MinIO: []string{"MINIO_ADDRESS"}, Default: ":9000", Usage: "`host:port` of the API", set: address(func(c *Config) *string { return &c.Address })},
 		{Name: "console-address", MinIO: []string{"MINIO_CONSOLE_ADDRESS"}, Default: ":9090", Usage: "`host:port` of the console", set: address(func(c *Config) *string { return &c.ConsoleAddress })},
 		{Name: "metrics-address", Usage: "`host:port` of /metrics without authentication (default: none)", set: address(func(c *Config) *string { return &c.MetricsAddress })},
+		{Name: "public-metrics", MinIO: []string{"MINIO_PROMETHEUS_AUTH_TYPE"}, Switch: true, Default: "false", Usage: "let anybody read /minio/v2/metrics, names of buckets included (MinIO's variable: public or jwt)", set: publicMetrics},
 		{Name: "pprof", Usage: "private `host:port` of /debug/pprof (default: none)", set: address(func(c *Config) *string { return &c.PprofAddress })},
 		{Name: "root-user", MinIO: []string{"MINIO_ROOT_USER", "MINIO_ACCESS_KEY"}, Usage: "`name` of the root user", set: text(func(c *Config) *string { return &c.RootUser })},
 		{Name: "root-password", MinIO: []string{"MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY"}, Usage: "secret of the root user (default: random, made on first start)", Secret: true, set: func(c *Config, v string) error { c.RootPassword = iam.Secret(v); return nil }},
@@ -78,7 +79,6 @@ var ignoredMinIO = map[string]string{
 	"MINIO_STORAGE_CLASS_STANDARD": "there is no erasure coding to choose",
 	"MINIO_STORAGE_CLASS_RRS":      "there is no erasure coding to choose",
 	"MINIO_CONFIG_ENV_FILE":        "read",
-	"MINIO_PROMETHEUS_AUTH_TYPE":   "",
 	"MINIO_CI_CD":                  "",
 }
 
@@ -159,6 +159,20 @@ func link(field func(*Config) *string) setter {
 		*field(c) = strings.TrimSuffix(v, "/")
 		return nil
 	}
+}
+
+// publicMetrics also takes the values of MinIO's variable.
+func publicMetrics(c *Config, v string) error {
+	switch strings.ToLower(v) {
+	case "public":
+		v = "true"
+	case "jwt":
+		v = "false"
+	}
+	if err := boolean(func(c *Config) *bool { return &c.PublicMetrics })(c, v); err != nil {
+		return fmt.Errorf("%q is neither true (public) nor false (jwt)", v)
+	}
+	return nil
 }
 
 // size reads "1073741824", "1GiB", "512 MB", "10G" (powers of 1024 unless the

@@ -33,6 +33,9 @@ type Config struct {
 	// Metrics is what the Prometheus routes show; nil: nothing.
 	Metrics prometheus.Gatherer
 
+	// PublicMetrics shows them to anybody.
+	PublicMetrics bool
+
 	// Trace is where live traces come from; nil: no request is ever traced.
 	Trace *Trace
 

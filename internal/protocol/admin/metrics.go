@@ -53,6 +53,10 @@ func (p *Protocol) metrics(req *edge.Request, kind string) (*edge.Operation, err
 	op.Handler = edge.HandlerFunc(func(_ context.Context, w *edge.Writer, _ *edge.Call) error {
 		return p.writeMetrics(w, wanted)
 	})
+	if p.config.PublicMetrics {
+		op.Auth = edge.Public
+		return op, nil
+	}
 	token, bearer := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 	if !bearer {
 		op.Checks = []iam.Check{{Action: "admin:Prometheus"}}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-cache/larder/internal/protocol/admin"
 	"github.com/larder-cache/larder/internal/protocol/sigv4"
 )
 
@@ -53,6 +54,22 @@ func TestMetrics(t *testing.T) {
 	}
 	if got := w.do(request{"GET", "/minio/v2/metrics/cluster", "", false, sigv4.Key{}}); got.status != 403 {
 		t.Errorf("anonymous: %d %s", got.status, got.body)
+	}
+}
+
+// TestPublicMetrics asks nobody for a token, on these routes alone.
+func TestPublicMetrics(t *testing.T) {
+	w := newWorld(t, func(c *admin.Config) { c.PublicMetrics = true })
+	if got := w.do(request{"GET", "/minio/v2/metrics/cluster", "", false, sigv4.Key{}}); got.status != 200 || !strings.Contains(got.body, "larder_requests_total 0") {
+		t.Errorf("anonymous: %d %s", got.status, got.body)
+	}
+	if got := w.bearer("/minio/v2/metrics/bucket", "old"); got.status != 200 {
+		t.Errorf("a token that is none: %d %s", got.status, got.body)
+	}
+	for _, path := range []string{"info", "users", "list-users", "datausageinfo"} {
+		if got := w.do(request{"GET", path, "", false, sigv4.Key{}}); got.status < 400 {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
 	}
 }
 
