@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 // The key spaces.
@@ -28,7 +29,7 @@ const (
 )
 
 func appendKey(dst []byte, space byte, incarnation uint64, key []byte) []byte {
-	dst = append(dst, space)
+	dst = append(slices.Grow(dst, 9+len(key)), space)
 	dst = binary.BigEndian.AppendUint64(dst, incarnation)
 	return append(dst, key...)
 }

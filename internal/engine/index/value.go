@@ -121,7 +121,7 @@ type Entry struct {
 const entrySize = 8 + locationSize + 8
 
 func appendEntry(dst []byte, e *Entry) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, e.Seq)
+	dst = binary.LittleEndian.AppendUint64(slices.Grow(dst, entrySize+len(e.Attrs)), e.Seq)
 	dst = appendLocation(dst, e.Loc)
 	dst = binary.LittleEndian.AppendUint64(dst, e.Stage)
 	return append(dst, e.Attrs...)

@@ -18,6 +18,18 @@ func errAttrs(bucket object.BucketName, key object.Key) error {
 
 func path(bucket object.BucketName, key object.Key) string { return string(bucket) + "/" + string(key) }
 
+// wrapObject is wrap for an object, whose name it makes only where it is needed.
+func wrapObject(op string, bucket object.BucketName, key object.Key, err error) error {
+	if err == nil {
+		return nil
+	}
+	name := ""
+	if _, named := errors.AsType[*fault.Error](err); !named {
+		name = path(bucket, key)
+	}
+	return wrap(op, fault.Object, name, err)
+}
+
 // wrap turns an engine's error into the fault that the contract names.
 func wrap(op string, noun fault.Noun, name string, err error) error {
 	if err == nil {

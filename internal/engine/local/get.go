@@ -69,7 +69,7 @@ func (s *Store) Head(_ context.Context, bucket object.BucketName, key object.Key
 		return object.Info{}, err
 	}
 	info, _, _, err := s.lookup(b, key)
-	return info, wrap(op, fault.Object, path(bucket, key), err)
+	return info, wrapObject(op, bucket, key, err)
 }
 
 // lookup returns a key's current record, or NotFound.
@@ -93,7 +93,7 @@ func (s *Store) Get(_ context.Context, req object.GetRequest) (*object.Reader, e
 		return nil, err
 	}
 	r, err := s.get(b, &req)
-	return r, wrap(op, fault.Object, path(req.Bucket, req.Key), err)
+	return r, wrapObject(op, req.Bucket, req.Key, err)
 }
 
 func (s *Store) get(b *bucket, req *object.GetRequest) (r *object.Reader, err error) {
@@ -114,7 +114,7 @@ func (s *Store) openObject(b *bucket, req *object.GetRequest) (*object.Reader, e
 		}
 		return nil, err
 	}
-	body := &body{store: s, name: path(req.Bucket, req.Key), pieces: pieces, left: length}
+	body := &body{store: s, bucket: req.Bucket, key: req.Key, pieces: pieces, left: length}
 	if err := body.advance(); err != nil {
 		_ = body.Close()
 		return nil, err
@@ -284,7 +284,8 @@ func (g *gatherer) parts(content *index.Body) error {
 // body reads pieces one after another. It is for one goroutine.
 type body struct {
 	store  *Store
-	name   string  // of the object, for faults
+	bucket object.BucketName // for faults, as is key
+	key    object.Key
 	pieces []piece // still to be read, the first through reader if that is open
 	reader *segment.Reader
 	chunk  []byte // verified, not yet returned
@@ -300,7 +301,7 @@ func (b *body) advance() error {
 		return b.err
 	}
 	if len(b.pieces) == 0 {
-		b.err = wrap("read object", fault.Object, b.name, segment.ErrDamaged)
+		b.err = wrapObject("read object", b.bucket, b.key, segment.ErrDamaged)
 		return b.err
 	}
 	p := &b.pieces[0]
@@ -309,13 +310,13 @@ func (b *body) advance() error {
 		b.reader = b.store.reader()
 		if err = b.reader.Open(p.seg, p.loc, p.from); err != nil {
 			b.pieces = b.pieces[1:] // its pin is gone
-			b.err = wrap("read object", fault.Object, b.name, err)
+			b.err = wrapObject("read object", b.bucket, b.key, err)
 			return b.err
 		}
 	}
 	b.chunk, err = b.reader.Block(p.from)
 	if err != nil {
-		b.err = wrap("read object", fault.Object, b.name, err)
+		b.err = wrapObject("read object", b.bucket, b.key, err)
 		return b.err
 	}
 	b.chunk = b.chunk[:min(int64(len(b.chunk)), p.to-p.from)]

@@ -20,7 +20,9 @@ type lockShard struct {
 
 type keyLock struct {
 	mu    sync.RWMutex
-	users int // that hold it or wait for it
+	shard *lockShard
+	name  string // of the key, while there are users
+	users int    // that hold it or wait for it
 }
 
 func newKeyLocks() *keyLocks {
@@ -33,37 +35,41 @@ func newKeyLocks() *keyLocks {
 
 // lock locks a key and returns what unlocks it.
 func (l *keyLocks) lock(incarnation uint64, key []byte) (unlock func()) {
-	k, leave := l.enter(incarnation, key)
+	k := l.enter(incarnation, key)
 	k.mu.Lock()
-	return func() { k.mu.Unlock(); leave() }
+	return func() { k.mu.Unlock(); k.leave() }
 }
 
 // share locks a key together with others that share it.
 func (l *keyLocks) share(incarnation uint64, key []byte) (unlock func()) {
-	k, leave := l.enter(incarnation, key)
+	k := l.enter(incarnation, key)
 	k.mu.RLock()
-	return func() { k.mu.RUnlock(); leave() }
+	return func() { k.mu.RUnlock(); k.leave() }
 }
 
-// enter counts a user of a key's lock, and returns what ends that.
-func (l *keyLocks) enter(incarnation uint64, key []byte) (k *keyLock, leave func()) {
+// enter counts a user of a key's lock, until leave.
+func (l *keyLocks) enter(incarnation uint64, key []byte) *keyLock {
 	name := string(append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(key)), incarnation), key...))
 	shard := &l.shards[maphash.String(l.seed, name)%uint64(len(l.shards))]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	k = shard.held[name]
+	k := shard.held[name]
 	if k == nil {
 		k = shard.fresh()
+		k.name = name
 		shard.held[name] = k
 	}
 	k.users++
-	return k, func() {
-		shard.mu.Lock()
-		defer shard.mu.Unlock()
-		if k.users--; k.users == 0 {
-			delete(shard.held, name)
-			shard.spare = append(shard.spare, k)
-		}
+	return k
+}
+
+func (k *keyLock) leave() {
+	k.shard.mu.Lock()
+	defer k.shard.mu.Unlock()
+	if k.users--; k.users == 0 {
+		delete(k.shard.held, k.name)
+		k.name = ""
+		k.shard.spare = append(k.shard.spare, k)
 	}
 }
 
@@ -73,5 +79,5 @@ func (s *lockShard) fresh() *keyLock {
 		s.spare = s.spare[:n-1]
 		return k
 	}
-	return &keyLock{}
+	return &keyLock{shard: s}
 }

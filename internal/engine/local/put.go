@@ -24,7 +24,7 @@ func (s *Store) Put(ctx context.Context, req object.PutRequest) (object.Info, er
 	}
 	st, err := s.stage(ctx, req.Content, req.Size, owner{b.incarnation, []byte(req.Key)})
 	if err != nil {
-		return object.Info{}, wrap(op, fault.Object, path(req.Bucket, req.Key), err)
+		return object.Info{}, wrapObject(op, req.Bucket, req.Key, err)
 	}
 	info := object.Info{
 		Bucket: req.Bucket, Key: req.Key, Size: st.size, Digest: req.Content.Digest(),
@@ -33,12 +33,12 @@ func (s *Store) Put(ctx context.Context, req object.PutRequest) (object.Info, er
 	info.Meta.User = maps.Clone(req.Meta.User)
 	if err := ctx.Err(); err != nil {
 		st.abandon()
-		return object.Info{}, wrap(op, fault.Object, path(req.Bucket, req.Key), err)
+		return object.Info{}, wrapObject(op, req.Bucket, req.Key, err)
 	}
 	info, err = s.commit(b, &change{info: info, staged: st, when: req.If})
 	if err != nil {
 		st.abandon()
-		return object.Info{}, wrap(op, fault.Object, path(req.Bucket, req.Key), err)
+		return object.Info{}, wrapObject(op, req.Bucket, req.Key, err)
 	}
 	st.commit()
 	return info, nil
@@ -91,7 +91,7 @@ func (s *Store) write(b *bucket, current, info *object.Info, body *index.Body, r
 	}
 	rec.Seq = s.seq.Add(1) // never the clock: the highest seq of a key wins, live and at replay
 	info.Version, info.Modified = object.Version(rec.Seq), s.now()
-	rec.Attrs = appendInfo(index.AppendBody(nil, body), info)
+	rec.Attrs = appendInfo(index.AppendBody(make([]byte, 0, usualAttrs), body), info)
 	if len(more) > 0 {
 		rec.Flags |= segment.Chained
 	}
@@ -99,6 +99,9 @@ func (s *Store) write(b *bucket, current, info *object.Info, body *index.Body, r
 	settle(err == nil)
 	return err
 }
+
+// usualAttrs is room for the attributes of most objects.
+const usualAttrs = 192
 
 // current returns a key's state, nil if it has none. lost is true if a newer one
 // was lost to damage: whoever writes the key makes it whole again.
@@ -132,7 +135,7 @@ func (s *Store) Delete(_ context.Context, req object.DeleteRequest) error {
 	if err != nil {
 		return err
 	}
-	return wrap(op, fault.Object, path(req.Bucket, req.Key), s.delete(b, req))
+	return wrapObject(op, req.Bucket, req.Key, s.delete(b, req))
 }
 
 func (s *Store) delete(b *bucket, req object.DeleteRequest) error {
