@@ -34,7 +34,8 @@ func New(authenticator Authenticator, authorizer Authorizer, protocols []Protoco
 // exchange is one request on its way through the pipeline.
 type exchange struct {
 	raw       *http.Request
-	req       *Request
+	req       Request
+	id        [1]string // the header value
 	w         Writer
 	body      body
 	limit     limited
@@ -48,15 +49,15 @@ type exchange struct {
 // ServeHTTP takes one request through the pipeline.
 func (p *Pipeline) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	x := &exchange{raw: r}
-	var err error
-	x.req, err = p.normalise(r)
+	err := p.normalise(&x.req, r)
+	x.id[0] = x.req.ID
 	x.w = Writer{http: rw, control: *http.NewResponseController(rw), now: p.config.Now, stall: p.config.Stall}
 	if r.ProtoMajor == 1 {
 		x.w.conn = connOf(r.Context())
 	}
 	x.w.extend() // also for the 100 Continue that net/http writes
-	x.w.Header()["X-Amz-Request-Id"] = []string{x.req.ID}
-	x.protocol = p.accepts(x.req)
+	x.w.Header()["X-Amz-Request-Id"] = x.id[:]
+	x.protocol = p.accepts(&x.req)
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body = body{raw: r.Body, control: &x.w.control, stall: p.config.Stall, expected: r.Header.Get("Expect") != ""}
 		// A copy: net/http looks at its own request's body to know whether the
@@ -85,7 +86,7 @@ func (p *Pipeline) accepts(req *Request) Protocol {
 
 // serve is steps 2 to 5 of the package comment.
 func (p *Pipeline) serve(ctx context.Context, x *exchange) error {
-	operation, err := x.protocol.Route(x.req)
+	operation, err := x.protocol.Route(&x.req)
 	if err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func (p *Pipeline) fail(ctx context.Context, x *exchange, err error) {
 	x.err = err
 	begun := x.w.status != 0
 	if !begun {
-		x.code = x.protocol.WriteError(&x.w, Failure{Err: err, Request: x.req, Operation: x.operation})
+		x.code = x.protocol.WriteError(&x.w, Failure{Err: err, Request: &x.req, Operation: x.operation})
 	}
 	if (begun || x.w.status == http.StatusInternalServerError) && fault.KindOf(err) == fault.Internal && ctx.Err() == nil {
 		p.config.Logger.ErrorContext(ctx, "request failed", "request_id", x.req.ID, "error", err)
@@ -201,7 +202,7 @@ func (p *Pipeline) end(ctx context.Context, x *exchange) {
 		p.config.Logger.ErrorContext(ctx, "panic in handler",
 			"request_id", x.req.ID, "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
 		if x.w.status == 0 {
-			x.code = x.protocol.WriteError(&x.w, Failure{Err: x.err, Request: x.req, Operation: x.operation})
+			x.code = x.protocol.WriteError(&x.w, Failure{Err: x.err, Request: &x.req, Operation: x.operation})
 			reason = nil
 		} else {
 			reason = http.ErrAbortHandler

@@ -28,10 +28,10 @@ type Request struct {
 	Length   int64      // Content-Length, -1 if unknown
 }
 
-// normalise makes a Request. The error is fault.Invalid. The result is usable,
-// for answering the error, even then.
-func (p *Pipeline) normalise(r *http.Request) (*Request, error) {
-	req := &Request{
+// normalise fills in req. The error is fault.Invalid. The result is usable, for
+// answering the error, even then.
+func (p *Pipeline) normalise(req *Request, r *http.Request) error {
+	*req = Request{
 		ID:       newID(),
 		Received: p.config.Now(),
 		Method:   r.Method,
@@ -44,14 +44,14 @@ func (p *Pipeline) normalise(r *http.Request) (*Request, error) {
 	req.SourceIP = sourceAddr(r.RemoteAddr)
 	p.forwarded(req)
 	if !strings.HasPrefix(req.Path, "/") {
-		return req, fault.Wrap(fault.Invalid, fault.None, "", ErrPath)
+		return fault.Wrap(fault.Invalid, fault.None, "", ErrPath)
 	}
 	query, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
-		return req, fault.Wrap(fault.Invalid, fault.None, "", err)
+		return fault.Wrap(fault.Invalid, fault.None, "", err)
 	}
 	req.Query = query
-	return req, nil
+	return nil
 }
 
 // forwarded replaces source address and scheme by what a trusted proxy says: of

@@ -27,10 +27,15 @@ func (r *request) operation(name string, action iam.Action, h edge.Handler) *edg
 	if r.Query.Has("versionId") {
 		facts = versionFacts(true)
 	}
-	return &edge.Operation{
-		Name: name, Bucket: string(r.bucket), Key: string(r.key), Auth: edge.Anonymous,
-		Checks: []iam.Check{{Action: action, Resource: r.resource()}}, Facts: facts, Handler: h,
+	made := &struct { // one allocation for both
+		operation edge.Operation
+		checks    [1]iam.Check
+	}{
+		edge.Operation{Name: name, Bucket: string(r.bucket), Key: string(r.key), Auth: edge.Anonymous, Facts: facts, Handler: h},
+		[1]iam.Check{{Action: action, Resource: r.resource()}},
 	}
+	made.operation.Checks = made.checks[:]
+	return &made.operation
 }
 
 // versionFacts is what policies may ask about the version that is named, which

@@ -33,18 +33,18 @@ var xmlType = []string{"application/xml"}
 // bytes.
 func newDocument(size int) *document {
 	d := &document{}
-	if size < pooledSize {
-		d.b = make([]byte, 0, size)
-	} else if b, ok := pages.Get().(*[]byte); ok {
-		d.b = slices.Grow((*b)[:0], size)
+	if size >= pooledSize {
+		d = pages.Get().(*document) //nolint:errcheck,forcetypeassert // the pool makes nothing else
+		d.foreign = false
 	}
-	d.b = append(d.b, declaration...)
+	d.b = append(slices.Grow(d.b[:0], size), declaration...)
 	return d
 }
 
-// pages are the buffers of long documents, which are listings: a page of 1,000
-// keys is 300 KiB, and clearing that for each costs as much as filling it.
-var pages = sync.Pool{New: func() any { return new([]byte) }}
+// pages are the documents that are used again: listings, since a page of 1,000
+// keys is 300 KiB, and clearing that for each costs as much as filling it; and
+// errors, since most of what a cold cache is asked for is not there.
+var pages = sync.Pool{New: func() any { return &document{} }}
 
 // The sizes in bytes of buffers that are kept for the next document.
 const (
@@ -52,12 +52,10 @@ const (
 	pooledMax  = 4 << 20
 )
 
-// release gives the buffer away. The document is not used afterwards.
+// release gives the document away. The document is not used afterwards.
 func (d *document) release() {
 	if c := cap(d.b); c >= pooledSize && c <= pooledMax {
-		b := d.b
-		d.b = nil
-		pages.Put(&b)
+		pages.Put(d)
 	}
 }
 
