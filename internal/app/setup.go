@@ -126,6 +126,14 @@ func (s *server) locate(ctx context.Context, profile sccache.Profile) sccache.Pr
 	})
 }
 
+// trustHint says how clients come to trust our own authority.
+const trustHint = `Clients have to trust this authority: %s
+  sccache            SSL_CERT_FILE, as below      AWS CLI, boto3   AWS_CA_BUNDLE
+  mc                 copy to ~/.mc/certs/CAs/     Terraform        minio_cacert_file
+  the whole machine  copy to /usr/local/share/ca-certificates/larder.crt, run update-ca-certificates
+
+`
+
 // greet prints, once, what the first start made.
 func (s *server) greet(profile sccache.Profile) error {
 	var text strings.Builder
@@ -134,7 +142,7 @@ func (s *server) greet(profile sccache.Profile) error {
 		fmt.Fprintf(&text, "Root user: %s\nRoot secret: %s\n(kept in %s, readable by its owner alone; for administration, not for builds)\n\n", root.User, root.Secret.Reveal(), rootPath(s.cfg.Dir))
 	}
 	if s.ca != "" {
-		fmt.Fprintf(&text, "Clients have to trust this authority: %s\n\n", profile.CAFile)
+		fmt.Fprintf(&text, trustHint, profile.CAFile)
 	}
 	fmt.Fprintf(&text, "Paste this where sccache runs ('larder env %s' prints it again, for other shells too):\n\n", s.cfg.Dir)
 	if err := profile.Render(&text, sccache.ForSccache, sccache.Sh); err != nil {
