@@ -56,7 +56,8 @@ func (s *Service) Import(ctx context.Context, by iam.Actor, e iam.Export) (iam.I
 	}
 	n := iam.Imported{Users: len(e.Users), Groups: len(e.Groups), Policies: len(e.Policies), Accounts: len(e.Accounts)}
 	err := s.change(ctx, by, func(d *document) (*iam.Change, error) {
-		for _, step := range []func(*document, iam.Actor, iam.Export) error{s.importPolicies, s.importUsers, s.importGroups, s.importAccounts} {
+		users := func(d *document, by iam.Actor, e iam.Export) error { return s.importUsers(ctx, d, by, e) }
+		for _, step := range []func(*document, iam.Actor, iam.Export) error{s.importPolicies, users, s.importGroups, s.importAccounts} {
 			if err := step(d, by, e); err != nil {
 				return nil, err
 			}
@@ -101,7 +102,9 @@ func (s *Service) importPolicies(d *document, _ iam.Actor, e iam.Export) error {
 	return nil
 }
 
-func (s *Service) importUsers(d *document, by iam.Actor, e iam.Export) error {
+// importUsers lets root alone, who may write every bucket's policy, bring users
+// back whom buckets' policies name.
+func (s *Service) importUsers(ctx context.Context, d *document, by iam.Actor, e iam.Export) error {
 	now := s.now()
 	for _, name := range slices.Sorted(maps.Keys(e.Users)) {
 		u := e.Users[name]
@@ -118,6 +121,11 @@ func (s *Service) importUsers(d *document, by iam.Actor, e iam.Export) error {
 		if !exists {
 			if err := s.free(d, iam.AccessKeyID(name)); err != nil {
 				return err
+			}
+			if by.Principal.Kind != iam.Root && !by.Server {
+				if err := s.unnamed(ctx, name); err != nil {
+					return err
+				}
 			}
 			record.ID = newID()
 		}

@@ -23,6 +23,10 @@ type Store interface {
 	// and must not touch the disk.
 	Bucket(ctx context.Context, name object.BucketName) (object.Bucket, error)
 
+	// ListBuckets returns all buckets, for their policies. It is called when a
+	// user is made.
+	ListBuckets(ctx context.Context) ([]object.Bucket, error)
+
 	// Head describes an object, for its tags. It is called only when a policy
 	// asks for them.
 	Head(ctx context.Context, bucket object.BucketName, key object.Key) (object.Info, error)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/larder-cache/larder/internal/fault"
@@ -47,8 +48,9 @@ func (s *Service) User(name iam.UserName) (iam.UserInfo, error) {
 }
 
 // SetUser makes a user or changes one. It is Invalid for a name or secret that
-// breaks the rules, and Conflict of noun AccessKey where root or a service
-// account has the name.
+// breaks the rules, Conflict of noun AccessKey where root or a service account
+// has the name, and of noun BucketPolicy where the policy of a bucket still names
+// an earlier user of that name.
 func (s *Service) SetUser(ctx context.Context, by iam.Actor, name iam.UserName, set iam.UserChange) error {
 	if _, err := iam.ParseUserName(string(name)); err != nil {
 		return err
@@ -62,6 +64,9 @@ func (s *Service) SetUser(ctx context.Context, by iam.Actor, name iam.UserName, 
 		record, exists := d.Users[name]
 		if !exists {
 			if err := s.free(d, iam.AccessKeyID(name)); err != nil {
+				return nil, err
+			}
+			if err := s.unnamed(ctx, name); err != nil {
 				return nil, err
 			}
 			if set.Secret == nil {
@@ -124,6 +129,31 @@ func (s *Service) free(d *document, key iam.AccessKeyID) error {
 		return fault.New(fault.Conflict, fault.AccessKey, string(key))
 	}
 	return nil
+}
+
+// unnamed reports that no bucket's policy names a user who does not exist.
+// Removing a user leaves such policies as they are, since they belong to the
+// buckets; whoever got the name next would get what they allow. It holds mu and
+// reads what the store has in memory.
+func (s *Service) unnamed(ctx context.Context, name iam.UserName) error {
+	all, err := s.store.ListBuckets(ctx)
+	if err != nil {
+		return err
+	}
+	var naming []string
+	for i := range all {
+		if b := &all[i]; len(b.Config.Policy) > 0 {
+			p, err := s.buckets.parse(string(b.Name), b.Config.Policy)
+			if err == nil && slices.Contains(p.Principals(), name) { // one that does not parse allows nothing
+				naming = append(naming, string(b.Name))
+			}
+		}
+	}
+	if len(naming) == 0 {
+		return nil
+	}
+	return fault.Wrap(fault.Conflict, fault.BucketPolicy, string(name), errors.New("an earlier user "+string(name)+
+		" is named by the policy of bucket "+strings.Join(naming, ", ")+", whose rights the new one would have: change that policy first"))
 }
 
 func (s *Service) now() time.Time { return s.config.Now().UTC().Truncate(time.Millisecond) }

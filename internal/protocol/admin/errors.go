@@ -146,7 +146,7 @@ func lookup(err error) answer {
 	}
 	if a.message == "" {
 		a.message = f.Error()
-		if f.Err != nil && (f.Kind == fault.Unsupported || f.Kind == fault.Invalid || f.Kind == fault.TooLarge) {
+		if f.Err != nil && (f.Kind == fault.Unsupported || f.Kind == fault.Invalid || f.Kind == fault.Conflict || f.Kind == fault.TooLarge) {
 			a.message = f.Err.Error()
 		}
 	}
