@@ -62,12 +62,14 @@ const stsActions = `AssumeRoleWithWebIdentity`
 
 // The actions with a meaning of their own in this package.
 const (
-	actionListBuckets        Action = "s3:ListAllMyBuckets"
-	actionListBucket         Action = "s3:ListBucket"
-	actionListBucketVersions Action = "s3:ListBucketVersions"
-	actionGetObject          Action = "s3:GetObject"
-	actionGetObjectVersion   Action = "s3:GetObjectVersion"
-	actionCreateUser         Action = "admin:CreateUser" // also changes a secret, one's own among them
+	actionListBuckets          Action = "s3:ListAllMyBuckets"
+	actionListBucket           Action = "s3:ListBucket"
+	actionListBucketVersions   Action = "s3:ListBucketVersions"
+	actionGetObject            Action = "s3:GetObject"
+	actionGetObjectVersion     Action = "s3:GetObjectVersion"
+	actionCreateServiceAccount Action = "admin:CreateServiceAccount"
+	actionUpdateServiceAccount Action = "admin:UpdateServiceAccount"
+	actionCreateUser           Action = "admin:CreateUser" // also changes a secret, one's own among them
 )
 
 // actionID numbers the known actions.
@@ -109,8 +111,8 @@ func KnownAction(action Action) bool {
 var selfService = setOf(
 	actionCreateUser,
 	"admin:GetUser",
-	"admin:CreateServiceAccount",
-	"admin:UpdateServiceAccount",
+	actionCreateServiceAccount,
+	actionUpdateServiceAccount,
 	"admin:RemoveServiceAccount",
 	"admin:ListServiceAccounts",
 )

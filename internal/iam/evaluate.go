@@ -83,10 +83,18 @@ func decision(e effect, by *statement, name string) Decision {
 
 // selfService reports whether the principal does to himself what everybody may.
 // A derived credential does not change its parent's secret: who found one would
-// own the parent.
+// own the parent. One that ends makes and changes no keys either: they would
+// outlive it, and with them whatever found it in a build.
 func (r *Request) selfService(id actionID) bool {
-	if r.Check.Action == actionCreateUser && r.Principal.Derived() {
-		return false
+	switch r.Check.Action {
+	case actionCreateUser:
+		if r.Principal.Derived() {
+			return false
+		}
+	case actionCreateServiceAccount, actionUpdateServiceAccount:
+		if !r.Principal.Expires.IsZero() {
+			return false
+		}
 	}
 	source := r.Principal.source()
 	return selfService.has(id) && r.Check.Target != "" && r.Check.Target == r.Principal.User && (source == User || source == Subject)

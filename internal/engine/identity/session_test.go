@@ -47,7 +47,8 @@ func TestSessionRights(t *testing.T) {
 	check("readwrite", "s3:GetObject", "b/k", want{true, true, false, true})
 	check("readwrite", "s3:PutObject", "b/k", want{true, false, false, true})
 	check("readwrite", "admin:CreateUser", "bob", want{})
-	check("own account", "admin:CreateServiceAccount", "alice", want{true, false, false, true})
+	check("own account", "admin:RemoveServiceAccount", "alice", want{true, false, false, true})
+	check("own account, which would outlive it", "admin:CreateServiceAccount", "alice", want{})
 	check("another's account", "admin:CreateServiceAccount", "bob", want{})
 	check("root's account", "admin:CreateServiceAccount", rootName, want{})
 

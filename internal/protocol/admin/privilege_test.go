@@ -153,6 +153,35 @@ func TestSelfService(t *testing.T) {
 	}
 }
 
+// TestKeysOfWhatEnds makes no lasting key with credentials that end, unless a
+// policy allows it: what finds them in a build would keep the key.
+func TestKeysOfWhatEnds(t *testing.T) {
+	w := newWorld(t)
+	plain, maker := w.user("plain"), w.user("maker", allowing("admin:CreateServiceAccount"))
+	lasting, got := w.account(plain, `{}`)
+	if got.status != 200 {
+		t.Fatal(got.body)
+	}
+	ending, _ := w.account(plain, `{"expiration":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`"}`)
+	for name, tt := range map[string]struct {
+		key  sigv4.Key
+		want int
+	}{
+		"a key that lasts": {lasting, 200}, "a key that expires": {ending, 403}, "a session": {w.session(plain, ""), 403},
+		"a session that a policy allows it": {w.session(maker, ""), 200},
+	} {
+		if got := w.do(request{"PUT", "add-service-account", `{}`, true, tt.key}); got.status != tt.want {
+			t.Errorf("%s makes a key: %d %s", name, got.status, got.body)
+		}
+		if tt.want == 403 {
+			got := w.do(request{"POST", "update-service-account?accessKey=" + string(lasting.ID), `{"newSecretKey":"another-secret"}`, true, tt.key})
+			if got.status != 403 && got.status != 404 {
+				t.Errorf("%s changes a key: %d %s", name, got.status, got.body)
+			}
+		}
+	}
+}
+
 // TestDurationCondition limits how long keys may last.
 func TestDurationCondition(t *testing.T) {
 	w := newWorld(t)
