@@ -153,7 +153,7 @@ func isPublic(policy []byte) (bool, error) {
 	type statement struct {
 		Effect    string
 		Principal any
-		Condition json.RawMessage
+		Condition map[string]json.RawMessage
 	}
 	if err := json.Unmarshal(policy, &doc); err != nil {
 		return false, fault.Wrap(fault.Corrupt, fault.BucketPolicy, "", err)
