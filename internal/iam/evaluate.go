@@ -55,7 +55,7 @@ func evaluate(r *Request, g *Grants) Decision {
 		if said == denies {
 			return decision(denies, by, "policy "+string(p.Name))
 		}
-		if said == allows && allowing == nil {
+		if said == allows && allowing == nil && !p.DenyOnly {
 			allowing, name = by, "policy "+string(p.Name)
 		}
 	}

@@ -73,6 +73,11 @@ type Principal struct {
 	// is looked up, so that a change counts at once.)
 	Inline *Policy
 
+	// Mapped are the policies that were mapped to a subject when the session
+	// began. They bound it: a later login of the subject, with other claims, takes
+	// rights from it and gives it none.
+	Mapped []PolicyName
+
 	// Session is what a session is revoked by; renewed sessions share it.
 	Session string
 }

@@ -73,6 +73,9 @@ type Request struct {
 type NamedPolicy struct {
 	Name   PolicyName
 	Policy *Policy
+
+	// DenyOnly makes nothing of what the policy allows.
+	DenyOnly bool
 }
 
 // Grants are the policies that count for a principal now.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/larder-cache/larder/internal/fault"
@@ -67,6 +68,12 @@ func (s *Service) grants(st *state, who iam.Principal) iam.Grants {
 	}
 	if who.Kind == iam.User || who.Derived() && who.Parent != iam.Root {
 		g.Policies = st.holders[who.User].grants
+	}
+	if who.Kind == iam.Session && who.Parent == iam.Subject {
+		g.Policies = slices.Clone(g.Policies)
+		for i := range g.Policies {
+			g.Policies[i].DenyOnly = !slices.Contains(who.Mapped, g.Policies[i].Name)
+		}
 	}
 	return g
 }

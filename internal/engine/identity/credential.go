@@ -90,7 +90,7 @@ func (s *Service) sessionCredential(id iam.AccessKeyID, wire string) (iam.Creden
 	}
 	p := iam.Principal{
 		Kind: iam.Session, Parent: t.Kind, User: parent, AccessKey: id, Claims: t.Claims, Expires: t.Expires,
-		Inline: t.inline, Session: t.Family,
+		Inline: t.inline, Session: t.Family, Mapped: t.Mapped,
 	}
 	if t.Kind == iam.User {
 		p.Groups = s.current.Load().holders[t.Parent].groups

@@ -56,7 +56,7 @@ func (s *Service) principal(st *state, name string) (p iam.Principal, refused st
 		}
 		refused = s.accountState(st, account, s.now())
 	case isSubject:
-		p = iam.Principal{Kind: iam.Session, Parent: iam.Subject, User: iam.UserName(name)}
+		p = iam.Principal{Kind: iam.Session, Parent: iam.Subject, User: iam.UserName(name), Mapped: subject.Policies}
 		if subject.Disabled || s.lapsed(subject, s.now()) {
 			refused = "the subject is disabled or has lapsed"
 		}

@@ -86,7 +86,7 @@ func (s *Service) SubjectSession(ctx context.Context, by iam.Actor, login iam.Lo
 	if decision.Denied { // to hold a policy is enough otherwise
 		return iam.SessionKey{}, fault.Wrap(fault.Denied, fault.Token, string(name), errors.New(decision.Reason))
 	}
-	return s.begin(token{Kind: iam.Subject, Parent: name, ParentID: record.ID, Claims: claims}, spec)
+	return s.begin(token{Kind: iam.Subject, Parent: name, ParentID: record.ID, Claims: claims, Mapped: login.Policies}, spec)
 }
 
 // seen writes a login down, if there is something new about it.

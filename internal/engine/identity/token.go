@@ -26,6 +26,7 @@ type token struct {
 	ParentID  string              `json:"i,omitempty"` // which of those who ever had the name
 	Family    string              `json:"f"`           // what the session is revoked by
 	Claims    map[string][]string `json:"c,omitempty"`
+	Mapped    []iam.PolicyName    `json:"m,omitempty"` // to a subject, by the login
 	Policy    json.RawMessage     `json:"p,omitempty"`
 	Began     time.Time           `json:"b"`
 	Expires   time.Time           `json:"x"`
