@@ -86,15 +86,9 @@ func decision(e effect, by *statement, name string) Decision {
 // own the parent. One that ends makes and changes no keys either: they would
 // outlive it, and with them whatever found it in a build.
 func (r *Request) selfService(id actionID) bool {
-	switch r.Check.Action {
-	case actionCreateUser:
-		if r.Principal.Derived() {
-			return false
-		}
-	case actionCreateServiceAccount, actionUpdateServiceAccount:
-		if !r.Principal.Expires.IsZero() {
-			return false
-		}
+	action, ends := r.Check.Action, !r.Principal.Expires.IsZero()
+	if action == actionCreateUser && r.Principal.Derived() || ends && (action == actionCreateServiceAccount || action == actionUpdateServiceAccount) {
+		return false
 	}
 	source := r.Principal.source()
 	return selfService.has(id) && r.Check.Target != "" && r.Check.Target == r.Principal.User && (source == User || source == Subject)
