@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -185,6 +186,9 @@ func exchangeRaw(t *testing.T, s *harness.Server, token string) (int, string) {
 	ok(t, err)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	res, err := s.HTTPClient().Do(req)
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return 0, err.Error() // the server refuses a long body without reading it to its end
+	}
 	ok(t, err)
 	text, err := io.ReadAll(res.Body)
 	ok(t, errors.Join(err, res.Body.Close()))
