@@ -97,24 +97,9 @@ func openFilled(ctx context.Context, s *settings, name string, objects int) (*fi
 // short load, so that what any busy server holds counts in both.
 func (f *filled) fill(ctx context.Context, objects int) error {
 	random := rand.New(rand.NewPCG(46, uint64(objects)))
-	body := make([]byte, smallBody)
 	f.keys = bench.Keys("many", objects, random)
-	put := func(keys []string) error {
-		calls := make([]bench.Call, len(keys))
-		for i, key := range keys {
-			var err error
-			if calls[i], err = f.target.Render("put", http.MethodPut, key, "", body, http.StatusOK); err != nil {
-				return err
-			}
-		}
-		result, err := bench.Run(ctx, bench.Load{Server: f.url, Workers: 2 * connections, Calls: calls})
-		if err != nil {
-			return err
-		}
-		return result.Err()
-	}
 	first := min(fillStep/2, objects)
-	if err := put(f.keys[:first]); err != nil {
+	if err := f.put(ctx, f.keys[:first]); err != nil {
 		return err
 	}
 	var err error
@@ -123,7 +108,7 @@ func (f *filled) fill(ctx context.Context, objects int) error {
 	}
 	for done := first; done < objects; {
 		step := min(fillStep, objects-done)
-		if err := put(f.keys[done : done+step]); err != nil {
+		if err := f.put(ctx, f.keys[done:done+step]); err != nil {
 			return err
 		}
 		if done += step; done%(5*fillStep) < step {
@@ -133,6 +118,23 @@ func (f *filled) fill(ctx context.Context, objects int) error {
 	f.memory, err = f.anonymous()
 	slices.Sort(f.keys)
 	return err
+}
+
+// put writes small objects.
+func (f *filled) put(ctx context.Context, keys []string) error {
+	body := make([]byte, smallBody)
+	calls := make([]bench.Call, len(keys))
+	for i, key := range keys {
+		var err error
+		if calls[i], err = f.target.Render("put", http.MethodPut, key, "", body, http.StatusOK); err != nil {
+			return err
+		}
+	}
+	result, err := bench.Run(ctx, bench.Load{Server: f.url, Workers: 2 * connections, Calls: calls})
+	if err != nil {
+		return err
+	}
+	return result.Err()
 }
 
 func (f *filled) read(ctx context.Context, length time.Duration) (*bench.Result, error) {
@@ -151,9 +153,12 @@ func (f *filled) read(ctx context.Context, length time.Duration) (*bench.Result,
 	return result, result.Err()
 }
 
-// restart stops the server and returns the time from the start of the next one
-// to the answer of its first GET.
+// restart stops the server right after some writes, and returns the time from the
+// start of the next one to the answer of its first GET.
 func (f *filled) restart(ctx context.Context, s *settings, signal os.Signal) (time.Duration, error) {
+	if err := f.put(ctx, f.keys[:min(fillStep, len(f.keys))]); err != nil {
+		return 0, err
+	}
 	f.stop(signal)
 	begin := time.Now()
 	var err error
