@@ -18,7 +18,7 @@ type Question struct {
 	Target   string    // the user whom an admin action is about
 	SourceIP string    // "" if it does not matter
 	TLS      bool      // whether the request comes over TLS
-	At       time.Time // of the request; zero for now
+	At       time.Time // of the request; zero means the time of the call
 	Facts    []string  // "key=value" of condition keys that come from the request
 	Claims   []string  // "claim=value" of the token that a session is made from
 }
