@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/larder-cache/larder/internal/atomicfile"
 	"github.com/larder-cache/larder/internal/iam"
 )
 
@@ -52,7 +53,7 @@ func ResetRoot(dir string) (RootKey, error) {
 	if err != nil {
 		return RootKey{}, err
 	}
-	return key, writeSecret(rootPath(dir), append(content, '\n'))
+	return key, atomicfile.Replace(rootPath(dir), append(content, '\n'), 0o600)
 }
 
 // rootKey is the configured root key, or else the one that the data directory
@@ -75,29 +76,4 @@ func randomSecret() iam.Secret {
 	var random [20]byte
 	_, _ = rand.Read(random[:]) // never fails
 	return iam.Secret(strings.ToLower(base32.StdEncoding.EncodeToString(random[:])))
-}
-
-// writeSecret replaces a file whole or not at all, readable by its owner alone,
-// and makes it durable.
-func writeSecret(name string, content []byte) error {
-	tmp := name + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, name); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

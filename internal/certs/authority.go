@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/larder-cache/larder/internal/atomicfile"
 )
 
 // Authority is a certificate authority of our own, for teams without one. Its
@@ -150,17 +152,8 @@ func issue(template, parent *x509.Certificate, parentKey any, to Pair) error {
 		return err
 	}
 	// The key goes first: a certificate without its key would be used, and fail.
-	if err := writeFile(to.Key, "PRIVATE KEY", private, 0o600); err != nil {
+	if err := atomicfile.Replace(to.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600); err != nil {
 		return err
 	}
-	return writeFile(to.Cert, "CERTIFICATE", cert, 0o644)
-}
-
-// writeFile replaces a PEM file whole or not at all.
-func writeFile(name, block string, der []byte, mode os.FileMode) error {
-	tmp := name + ".new"
-	if err := os.WriteFile(tmp, pem.EncodeToMemory(&pem.Block{Type: block, Bytes: der}), mode); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
+	return atomicfile.Replace(to.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644)
 }

@@ -7,10 +7,10 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"unicode"
 
+	"github.com/larder-cache/larder/internal/atomicfile"
 	"github.com/larder-cache/larder/internal/iam"
 )
 
@@ -78,31 +78,10 @@ func (p Profile) Save(path string) error {
 	if err != nil {
 		return fmt.Errorf("save profile: %w", err)
 	}
-	if err := replaceFile(path, append(data, '\n')); err != nil {
+	if err := atomicfile.Replace(path, append(data, '\n'), 0o600); err != nil {
 		return fmt.Errorf("save profile: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a private file beside path and renames it over path.
-func replaceFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // Check reports what makes p unusable, or unsafe to print.

@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/larder-cache/larder/internal/atomicfile"
 )
 
 // Wrapper encrypts the key's secret with a key that never leaves its service.
@@ -114,23 +115,8 @@ func (f *keyFile) write(file string) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".seal-*") // mode 0600
-	if err != nil {
+	if err := atomicfile.Replace(file, append(content, '\n'), 0o600); err != nil {
 		return fmt.Errorf("seal key: %w", err)
 	}
-	_, err = tmp.Write(append(content, '\n'))
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("seal key: %w", err), os.Remove(tmp.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return fmt.Errorf("seal key: %w", err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return nil
 }
