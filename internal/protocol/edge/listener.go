@@ -2,8 +2,10 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -66,18 +68,59 @@ func (c *otherConn) Close() error {
 //
 // Only the goroutine that serves a request of HTTP/1 over plain TCP holds, and it
 // alone writes.
+//
+// net/http takes the deadline for writing off behind every answer. A conn leaves it
+// on the socket and remembers that it does not count, so that a busy connection
+// sets it seldom.
 type conn struct {
 	*net.TCPConn
-	leave    func()
-	holding  bool
-	held     []byte
-	deadline time.Time // for writing, as last set
+	leave   func()
+	holding bool
+	held    []byte
+
+	deadline atomic.Int64 // for writing, as the socket has it: Unix time in ns, 0 for none
+	lifted   atomic.Bool  // it was taken off since
 }
 
 // Close closes the connection and makes room for another.
 func (c *conn) Close() error {
 	defer c.leave()
 	return c.TCPConn.Close()
+}
+
+// SetDeadline sets both deadlines.
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetWriteDeadline sets the deadline for writing.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.lifted.Store(true)
+		return nil
+	}
+	c.deadline.Store(t.UnixNano())
+	c.lifted.Store(false)
+	return c.TCPConn.SetWriteDeadline(t)
+}
+
+// extend gives what is written next at least three quarters of stall.
+func (c *conn) extend(stall time.Duration) {
+	now := time.Now()
+	if c.deadline.Load()-now.UnixNano() > int64(stall*3/4) {
+		c.lifted.Store(false)
+		return
+	}
+	_ = c.SetWriteDeadline(now.Add(stall)) // fails on a closed connection, as the write will
+}
+
+// unblock takes a deadline that does not count any more off the socket, once it
+// has passed.
+func (c *conn) unblock() {
+	if at := c.deadline.Load(); at != 0 && c.lifted.Load() && at < time.Now().UnixNano() {
+		c.deadline.Store(0)
+		_ = c.TCPConn.SetWriteDeadline(time.Time{}) // fails on a closed connection, as the write will
+	}
 }
 
 // hold keeps the next Write until another one, or release.
@@ -99,6 +142,7 @@ const maxHeld = 4 << 10
 
 // Write sends p, or keeps it.
 func (c *conn) Write(p []byte) (int, error) {
+	c.unblock()
 	switch {
 	case len(c.held) > 0:
 		first := len(c.held)

@@ -1,14 +1,17 @@
 package edge_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
@@ -73,6 +76,66 @@ func TestAnswersArriveWhole(t *testing.T) {
 				<-s.events
 			}
 		}
+	}
+}
+
+// A client that stops accepting is given up, in whichever of its connection's
+// requests it does so.
+func TestStalledReaderOfALaterRequest(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, edge.Config{Stall: 800 * time.Millisecond})
+	endless := false
+	s.operation.Handler = edge.HandlerFunc(func(_ context.Context, w *edge.Writer, _ *edge.Call) error {
+		for block := make([]byte, 1<<20); endless; {
+			if _, err := w.Write(block); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	client, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(listen(t, s, 1), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	for _, endless = range []bool{false, true} {
+		if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case event := <-s.events:
+			if (event.Err != nil) != endless {
+				t.Errorf("event %+v", event)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the answer waits for ever")
+		}
+	}
+}
+
+// The deadline of an answer does not count for what net/http itself writes on the
+// same connection later.
+func TestRefusalAfterAnIdleTime(t *testing.T) {
+	t.Parallel()
+	const stall = 200 * time.Millisecond
+	s := newServer(t, edge.Config{Stall: stall})
+	client, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(listen(t, s, 1), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	answers := bufio.NewReader(client)
+	for _, request := range []string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "nonsense\r\n\r\n"} {
+		if _, err := io.WriteString(client, request); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("%q: %v", request, err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		<-time.After(2 * stall)
 	}
 }
 

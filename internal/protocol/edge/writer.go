@@ -18,7 +18,7 @@ type Writer struct {
 	now      func() time.Time
 	conn     *conn // nil if it cannot hold
 	stall    time.Duration
-	deadline time.Time // as last set on the connection
+	deadline time.Time // as last set, without a conn
 
 	status int
 	bytes  int64
@@ -91,14 +91,14 @@ func (w *Writer) Status() int { return w.status }
 
 // extend moves the write deadline, seldom: most answers need it once.
 func (w *Writer) extend() {
-	deadline := &w.deadline
 	if w.conn != nil {
-		deadline = &w.conn.deadline // outlives the request: a busy connection sets it seldom
-	}
-	now := time.Now() // the connection's clock, whatever Config.Now says
-	if deadline.Sub(now) > w.stall*3/4 {
+		w.conn.extend(w.stall)
 		return
 	}
-	*deadline = now.Add(w.stall)
-	_ = w.control.SetWriteDeadline(*deadline) // in-memory test writers have none
+	now := time.Now() // the connection's clock, whatever Config.Now says
+	if w.deadline.Sub(now) > w.stall*3/4 {
+		return
+	}
+	w.deadline = now.Add(w.stall)
+	_ = w.control.SetWriteDeadline(w.deadline) // in-memory test writers have none
 }
