@@ -41,14 +41,21 @@ func TestWildcards(t *testing.T) {
 		return b.String()
 	}
 	for range 5000 {
-		text, subject := word([]string{"a", "b", "/", "*", "?", "é"}, 9), word([]string{"a", "b", "/", "é"}, 12)
-		expr := regexp.QuoteMeta("k" + text)
-		expr = strings.NewReplacer(`\*`, `(?s:.*)`, `\?`, `(?s:.)`).Replace(expr)
-		want := regexp.MustCompile("^" + expr + "$").MatchString("k" + subject)
-		p := parse(t, fmt.Sprintf(`{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/k%s"}}`, text))
+		subject := word([]string{"a", "b", "/", "é"}, 12)
+		matches := false
+		var resources []string
+		for range 1 + random.IntN(3) {
+			text := word([]string{"a", "b", "/", "*", "?", "é"}, 9)
+			resources = append(resources, `"arn:aws:s3:::b/k`+text+`"`)
+			expr := regexp.QuoteMeta("k" + text)
+			expr = strings.NewReplacer(`\*`, `(?s:.*)`, `\?`, `(?s:.)`).Replace(expr)
+			matches = matches || regexp.MustCompile("^"+expr+"$").MatchString("k"+subject)
+		}
+		element := []string{"Resource", "NotResource"}[random.IntN(2)]
+		p := parse(t, fmt.Sprintf(`{"Statement":{"Effect":"Allow","Action":"s3:GetObject","%s":[%s]}}`, element, strings.Join(resources, ",")))
 		r := iam.Request{Principal: iam.Principal{Kind: iam.User, User: "u"}, Check: iam.Check{Action: "s3:GetObject", Resource: iam.Resource{Bucket: "b", Key: "k" + subject}}}
-		if got := iam.Evaluate(r, grant(p)).Allowed; got != want {
-			t.Fatalf("%q on %q: got %v, want %v", text, subject, got, want)
+		if got, want := iam.Evaluate(r, grant(p)).Allowed, matches == (element == "Resource"); got != want {
+			t.Fatalf("%s %q on %q: got %v, want %v", element, resources, subject, got, want)
 		}
 	}
 }

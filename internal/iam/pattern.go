@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,7 +18,7 @@ type pattern struct {
 	source string // as written
 	kind   patternKind
 	text   string   // without variables: the text, without its trailing anyRun if kind is prefix
-	runs   []string // if kind is runs: what lies between the anyRuns, the first and last possibly empty
+	runs   []string // without variables: what lies between the anyRuns, the first and last possibly empty
 	parts  []part   // with variables: text and variables in turn
 }
 
@@ -87,6 +88,22 @@ func (p *pattern) classify() {
 	default:
 		p.kind = runs
 	}
+}
+
+// literals returns texts that occur in every subject that matches.
+func (p *pattern) literals() []string {
+	switch p.kind {
+	case exact, prefix, runs:
+		return p.runs
+	case wild, variable:
+	}
+	return nil
+}
+
+// demands reports whether text occurs in every subject that matches, as far as
+// the literals tell.
+func (p *pattern) demands(text string) bool {
+	return slices.ContainsFunc(p.literals(), func(literal string) bool { return strings.Contains(literal, text) })
 }
 
 func encodeWildcard(c byte, wildcards bool) byte {

@@ -17,8 +17,15 @@ type Policy struct {
 
 	// byBucket lists, in order, the statements that may concern a bucket that
 	// some statement names in full; elsewhere lists those for any other.
-	byBucket  map[string][]int
-	elsewhere []int
+	byBucket  map[string][]candidate
+	elsewhere []candidate
+}
+
+// candidate is a statement that may concern a resource. What it is not about is
+// known, nearly always, without a look at the statement.
+type candidate struct {
+	needle    string // occurs in every resource that the statement is about
+	statement int
 }
 
 // statement is one statement, compiled.
@@ -102,8 +109,11 @@ func (p *Policy) decide(r *Request, id actionID, resource string) (effect, *stat
 		candidates = p.elsewhere
 	}
 	var allowing *statement
-	for _, i := range candidates {
-		s := &p.statements[i]
+	for i := range candidates {
+		if !strings.Contains(resource, candidates[i].needle) {
+			continue
+		}
+		s := &p.statements[candidates[i].statement]
 		if !s.actions.has(id) || allowing != nil && !s.deny || !s.applies(r, resource) {
 			continue
 		}
@@ -134,24 +144,41 @@ func (s *statement) applies(r *Request, resource string) bool {
 
 // index fills byBucket and elsewhere.
 func (p *Policy) index() {
-	p.byBucket = map[string][]int{}
+	p.byBucket = map[string][]candidate{}
 	of := make([][]string, len(p.statements))
+	all := make([]candidate, len(p.statements))
 	for i := range p.statements {
 		of[i] = p.statements[i].buckets()
+		all[i] = candidate{p.statements[i].needle(), i}
 		for _, bucket := range of[i] {
 			p.byBucket[bucket] = nil
 		}
 		if of[i] == nil {
-			p.elsewhere = append(p.elsewhere, i)
+			p.elsewhere = append(p.elsewhere, all[i])
 		}
 	}
 	for bucket := range p.byBucket {
 		for i := range p.statements {
 			if of[i] == nil || slices.Contains(of[i], bucket) {
-				p.byBucket[bucket] = append(p.byBucket[bucket], i)
+				p.byBucket[bucket] = append(p.byBucket[bucket], all[i])
 			}
 		}
 	}
+}
+
+// needle returns the longest text that occurs in every resource that the
+// statement is about, "" if none is known.
+func (s *statement) needle() string {
+	if s.service != serviceS3 || s.notResource || len(s.resources) == 0 {
+		return ""
+	}
+	longest := ""
+	for _, text := range s.resources[0].literals() {
+		if len(text) > len(longest) && !slices.ContainsFunc(s.resources, func(p pattern) bool { return !p.demands(text) }) {
+			longest = text
+		}
+	}
+	return longest
 }
 
 // buckets returns the buckets that the statement is about, nil for any.
