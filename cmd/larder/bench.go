@@ -34,8 +34,9 @@ func benchCommand() *cobra.Command {
 		Short:   "Measure an S3 server with a compile cache's work",
 		GroupID: "client",
 		Long: `Bench sends the work of sccache to any S3 server: keys that are not there, durable
-writes of a build's entries, warm reads, and listings. It needs a bucket that it may read,
-write, list and delete in, and removes what it wrote.
+writes of a build's entries, warm reads, and listings. It needs a bucket that it may read
+and write in, and removes what it wrote; a key that may not delete needs --keep, and one that
+may not list does without listings.
 
 The key comes from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. A phase lasts up to --duration.`,
 		Example: `  larder bench --endpoint http://localhost:9000 --bucket sccache
@@ -66,12 +67,15 @@ func runBench(cmd *cobra.Command, o *benchOptions) error {
 	progress := func(phase string) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), "larder bench: %s\n", phase) }
 	phases, err := o.workload.Run(cmd.Context(), target, progress)
 	if err != nil {
-		return fmt.Errorf("bench %s: %w", o.endpoint, err)
+		err = fmt.Errorf("bench %s: %w", o.endpoint, err)
+	}
+	if len(phases) == 0 {
+		return err
 	}
 	if o.asJSON {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(benchReport(phases))
+		return errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(benchReport(phases)))
 	}
-	return printBench(cmd.OutOrStdout(), benchReport(phases))
+	return errors.Join(err, printBench(cmd.OutOrStdout(), benchReport(phases)))
 }
 
 func (o *benchOptions) target() (*bench.Target, error) {

@@ -23,7 +23,8 @@ import (
 // is not signed right.
 type store struct {
 	verifier *sigv4.Verifier
-	mu       sync.Mutex // guards objects and requests
+	may      func(kind string) bool // "list" or the method; nil for everything
+	mu       sync.Mutex             // guards objects and requests
 	objects  map[string]string
 	requests int
 }
@@ -42,13 +43,19 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	s.requests++
 	object, ok := s.objects[r.URL.Path]
+	kind := r.Method
+	if r.URL.RawQuery != "" {
+		kind = "list"
+	}
 	switch {
+	case s.may != nil && !s.may(kind):
+		http.Error(w, "AccessDenied", http.StatusForbidden)
 	case r.Method == http.MethodPut:
 		s.objects[r.URL.Path] = string(body)
 	case r.Method == http.MethodDelete:
 		delete(s.objects, r.URL.Path)
 		w.WriteHeader(http.StatusNoContent)
-	case r.URL.RawQuery != "":
+	case kind == "list":
 		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush() // makes the answer chunked
 		_, _ = io.WriteString(w, "<ListBucketResult/>")
@@ -109,6 +116,50 @@ func TestAWrongAnswerIsReported(t *testing.T) {
 	_, err := bench.Workload{Objects: 2, Workers: 1, Duration: 10 * time.Millisecond, Sizes: bench.Fixed(10)}.Run(t.Context(), target, nil)
 	if err == nil || !strings.Contains(err.Error(), "403") {
 		t.Errorf("got %v, want the status and the server's words", err)
+	}
+}
+
+// A key that is made for builds reads and writes, and no more.
+func TestAKeyForBuilds(t *testing.T) {
+	build := func(kind string) bool { return kind == http.MethodGet || kind == http.MethodPut }
+	workload := bench.Workload{Objects: 5, Workers: 2, Duration: 20 * time.Millisecond, Sizes: bench.Fixed(10)}
+
+	s := &store{may: build}
+	target := serve(t, s)
+	if _, err := workload.Run(t.Context(), target, nil); err == nil || !strings.Contains(err.Error(), "--keep") {
+		t.Errorf("got %v, want what to do about a key that may not delete", err)
+	}
+	if len(s.objects) != 0 {
+		t.Errorf("%d objects written with a key that cannot remove them", len(s.objects))
+	}
+
+	workload.Keep = true
+	var said []string
+	phases, err := workload.Run(t.Context(), target, func(line string) { said = append(said, line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(phases) != 3 || !strings.Contains(strings.Join(said, "\n"), "list is left out") {
+		t.Errorf("%d phases, said %q; want three, and that there is no list", len(phases), said)
+	}
+}
+
+// What was measured before an error is there beside it, and so is what is left.
+func TestPhasesBeforeAnError(t *testing.T) {
+	puts := 0
+	s := &store{}
+	s.may = func(kind string) bool {
+		if kind == http.MethodPut {
+			puts++
+		}
+		return puts == 0 || kind == http.MethodGet
+	}
+	phases, err := bench.Workload{Objects: 5, Workers: 1, Duration: 20 * time.Millisecond, Sizes: bench.Fixed(10)}.Run(t.Context(), serve(t, s), nil)
+	if len(phases) == 0 || phases[0].Name != "miss" {
+		t.Errorf("phases %v, want the misses", phases)
+	}
+	if err == nil || !strings.Contains(err.Error(), "left below larder-bench-") {
+		t.Errorf("got %v, want what is left behind", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -34,7 +35,11 @@ type Phase struct {
 //	write  each of them is written
 //	warm   95 reads to 5 writes of them
 //	list   pages of them
-func (w Workload) Run(ctx context.Context, t *Target, progress func(string)) ([]Phase, error) {
+//
+// A key that may not delete is refused before anything is written, unless the
+// objects are to be kept; one that may not list does without that phase. On an
+// error, the phases before it are returned beside it.
+func (w Workload) Run(ctx context.Context, t *Target, progress func(string)) (phases []Phase, err error) {
 	if progress == nil {
 		progress = func(string) {}
 	}
@@ -44,13 +49,18 @@ func (w Workload) Run(ctx context.Context, t *Target, progress func(string)) ([]
 	if err != nil {
 		return nil, err
 	}
+	mayList, err := w.probe(ctx, t, calls, progress)
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		if !w.Keep {
 			progress("removing the objects")
-			_, _ = Run(context.WithoutCancel(ctx), Load{Server: t.Server, TLS: t.TLS, Workers: w.Workers, Calls: calls.remove})
+			if e := send(context.WithoutCancel(ctx), t, w.Workers, calls.remove); e != nil {
+				err = errors.Join(err, fmt.Errorf("objects are left below %s: %w", prefix, e))
+			}
 		}
 	}()
-	var phases []Phase
 	for _, phase := range []struct {
 		name string
 		load Load
@@ -60,6 +70,9 @@ func (w Workload) Run(ctx context.Context, t *Target, progress func(string)) ([]
 		{"warm", Load{Next: mix(calls.gets, calls.puts), Duration: w.Duration}},
 		{"list", Load{Calls: calls.lists, Duration: w.Duration / 4}},
 	} {
+		if phase.name == "list" && !mayList {
+			continue
+		}
 		progress(phase.name)
 		phase.load.Server, phase.load.TLS, phase.load.Workers = t.Server, t.TLS, w.Workers
 		result, err := Run(ctx, phase.load)
@@ -75,6 +88,32 @@ func (w Workload) Run(ctx context.Context, t *Target, progress func(string)) ([]
 		}
 	}
 	return phases, nil
+}
+
+// probe finds out, before anything is written, what the key may do.
+func (w Workload) probe(ctx context.Context, t *Target, calls *rendered, progress func(string)) (mayList bool, err error) {
+	if err := send(ctx, t, 1, calls.misses[:1]); err != nil {
+		return false, err
+	}
+	if !w.Keep {
+		if err := send(ctx, t, 1, calls.remove[:1]); err != nil {
+			return false, fmt.Errorf("the key may not remove what would be written; use one that may, or keep the objects (--keep): %w", err)
+		}
+	}
+	refused := send(ctx, t, 1, calls.lists)
+	if refused != nil {
+		progress("list is left out: " + refused.Error())
+	}
+	return refused == nil, nil
+}
+
+// send sends each call once and returns the first error.
+func send(ctx context.Context, t *Target, workers int, calls []Call) error {
+	result, err := Run(ctx, Load{Server: t.Server, TLS: t.TLS, Workers: workers, Calls: calls})
+	if err != nil {
+		return err
+	}
+	return result.Err()
 }
 
 // mix sends 95 reads to 5 writes.
