@@ -71,6 +71,11 @@ func run(ctx context.Context, s *settings) (int, error) {
 		if rows, err = compare(ctx, s); err != nil {
 			return 1, err
 		}
+		more, err := transports(ctx, s)
+		if err != nil {
+			return 1, err
+		}
+		rows = append(rows, more...)
 	}
 	if s.many > 0 {
 		more, err := scale(ctx, s)

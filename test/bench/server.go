@@ -123,13 +123,15 @@ const (
 )
 
 // startLarder runs our server on dir, the access log on, as by default.
-func startLarder(ctx context.Context, program, dir string) (*server, error) {
+func startLarder(ctx context.Context, program, dir string, flags ...string) (*server, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	s, err := start(ctx, "larder", dir, port, nil, "/minio/health/live",
-		program, "serve", filepath.Join(dir, "data"), "--address", fmt.Sprintf("127.0.0.1:%d", port), "--console-address", "127.0.0.1:0")
+	argv := append([]string{
+		program, "serve", filepath.Join(dir, "data"), "--address", fmt.Sprintf("127.0.0.1:%d", port), "--console-address", "127.0.0.1:0",
+	}, flags...)
+	s, err := start(ctx, "larder", dir, port, nil, "/minio/health/live", argv...)
 	if err != nil {
 		return nil, err
 	}
