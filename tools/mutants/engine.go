@@ -5,14 +5,18 @@ func engineDefects() []Defect {
 	return append(durabilityDefects(), spaceDefects()...)
 }
 
-const enginePackage = "./internal/engine/local"
-
-// The tests of the crashable disk. Those of faults are thinned out: a defect
-// that loses what was acknowledged, or keeps what was refused, shows many times.
 const (
-	crashTests = "^TestCrash$"
-	faultTests = "^TestFaults$"
-	modelTests = "^TestModel$"
+	enginePackage  = "./internal/engine/local"
+	segmentPackage = "./internal/engine/segment"
+)
+
+// The tests of the crashable disk. What loses an acknowledged write shows at many
+// places of a long walk; what keeps a refused one, in a test made for that.
+const (
+	refusedTests = "^TestRefusedWritesStayAway$"
+	crashTests   = "^TestCrash$"
+	faultTests   = "^TestFaults$"
+	modelTests   = "^TestModel$"
 )
 
 func durabilityDefects() []Defect {
@@ -50,14 +54,14 @@ func durabilityDefects() []Defect {
 			File:    "internal/engine/segment/writer.go",
 			Old:     "\tw.distrust()\n\t_ = w.close()\n\tif err := w.open()",
 			New:     "\t_ = w.close()\n\tif err := w.open()",
-			Package: enginePackage, Tests: faultTests, Args: []string{"-short"},
+			Package: segmentPackage, Tests: refusedTests,
 		},
 		{
 			Name: "failed write not erased", Why: "a refused write is there after a restart",
 			File:    "internal/engine/segment/writer.go",
 			Old:     "err := w.set.fs.PunchHole(w.seg.path, from, max(w.pos-from, 0)+PageSize)",
 			New:     "_, err := from, error(nil)",
-			Package: enginePackage, Tests: faultTests, Args: []string{"-short"},
+			Package: segmentPackage, Tests: refusedTests,
 		},
 		{
 			Name: "checkpoint ahead of data", Why: "replay begins behind records that the index lacks",

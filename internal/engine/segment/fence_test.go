@@ -80,43 +80,54 @@ func TestRefusedWritesStayAway(t *testing.T) {
 		{"write fails", disk.OpWrite, disk.Outcome{Err: syscall.EIO}},
 		{"write works, then fails", disk.OpWrite, disk.Outcome{Err: syscall.EIO, Apply: true}},
 		{"no room half way", disk.OpWrite, disk.Outcome{Err: syscall.ENOSPC, Short: true}},
+		{"no room, and yet written", disk.OpWrite, disk.Outcome{Err: syscall.ENOSPC, Apply: true}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			mem := vfs.NewCrashableMem()
-			var armed atomic.Bool
-			fs := disk.Inject(disk.New(mem), func(op disk.Op) disk.Outcome {
-				if op.Kind == tt.op && strings.HasSuffix(op.Path, ".seg") && armed.CompareAndSwap(true, false) {
-					return tt.out
-				}
-				return disk.Outcome{}
-			})
-			s := set(t, fs)
-			if err := s.Append(record("before", []byte("x"))); err != nil {
-				t.Fatal(err)
-			}
-			armed.Store(true)
-			if err := s.Append(record("refused", make([]byte, 500_000)), record("with it", nil)); !errors.Is(err, tt.out.Err) {
-				t.Errorf("got %v", err)
-			}
-			all := keys(t, disk.New(mem.CrashClone(vfs.CrashCloneCfg{})))
-			if diff := cmp.Diff([]string{"before"}, all); diff != "" {
-				t.Error("after a crash at once", diff)
-			}
-			if err := s.Append(record("after", []byte("y"))); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			got := map[string]bool{}
-			for _, key := range keys(t, disk.New(mem)) {
-				got[key] = true
-			}
-			if diff := cmp.Diff(map[string]bool{"before": true, "after": true}, got); diff != "" {
-				t.Error(diff)
-			}
-		})
+		for _, size := range []int{3_000, 500_000} { // all in one write, and in several
+			t.Run(fmt.Sprintf("%s, %d bytes", tt.name, size), func(t *testing.T) { refuse(t, tt.op, tt.out, make([]byte, size)) })
+		}
+	}
+}
+
+// refuse lets one operation of a group fail, and then looks what is there.
+func refuse(t *testing.T, kind disk.OpKind, out disk.Outcome, body []byte) {
+	t.Helper()
+	mem := vfs.NewCrashableMem()
+	var armed atomic.Bool
+	fs := disk.Inject(disk.New(mem), func(op disk.Op) disk.Outcome {
+		if op.Kind == kind && strings.HasSuffix(op.Path, ".seg") && armed.CompareAndSwap(true, false) {
+			return out
+		}
+		return disk.Outcome{}
+	})
+	s := set(t, fs)
+	if err := s.Append(record("before", []byte("x"))); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	if err := s.Append(record("refused", body), record("with it", nil)); !errors.Is(err, out.Err) {
+		t.Errorf("got %v", err)
+	}
+	all := keys(t, disk.New(mem.CrashClone(vfs.CrashCloneCfg{})))
+	if diff := cmp.Diff([]string{"before"}, all); diff != "" {
+		t.Error("after a crash at once", diff)
+	}
+	// As long as the refused one, so that what was written with that comes next.
+	if err := s.Append(record("another", body)); err != nil {
+		t.Fatal(err)
+	}
+	crashed := mem.CrashClone(vfs.CrashCloneCfg{})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, mem := range map[string]*vfs.MemFS{"after a crash": crashed, "after a stop": mem} {
+		got := map[string]bool{}
+		for _, key := range keys(t, disk.New(mem)) {
+			got[key] = true
+		}
+		if diff := cmp.Diff(map[string]bool{"before": true, "another": true}, got); diff != "" {
+			t.Error(name, diff)
+		}
 	}
 }
 
