@@ -40,6 +40,7 @@ func (t *tx) get(key []byte) ([]byte, error) {
 }
 
 func (t *tx) set(key, value []byte) error {
+	t.x.note(key)
 	t.changed[string(key)] = value
 	return t.batch.Set(key, value, nil)
 }

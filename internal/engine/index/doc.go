@@ -39,4 +39,9 @@
 //	of parts: upload 16, count uv, then for each: number uv, seq uv, size uv
 //
 // and go on with what internal/engine/local writes there.
+//
+// # Absent keys
+//
+// A filter in memory, some 4 bytes a key, knows which keys are certainly not there.
+// It is made in the background, and made anew when it has become full.
 package index

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -42,6 +43,10 @@ type Index struct {
 	lostAll  uint64 // every key whose seq is not greater is lost; 0 for none
 
 	mu sync.RWMutex // guards the maps' contents for readers that do not apply
+
+	filter    atomic.Pointer[filter] // nil until the first is made; stored under applying
+	filling   *filter                // the next one, not yet whole; guarded by applying
+	filtering sync.Mutex             // held while one is made; applying and mu may be taken under it
 }
 
 // onlyLevel is the size up to which the index is one level and what was flushed
@@ -147,6 +152,9 @@ func (x *Index) number(name string) (uint64, error) {
 
 // get returns a copy of a value, nil if there is none.
 func (x *Index) get(key []byte) ([]byte, error) {
+	if x.absent(key) {
+		return nil, nil //nolint:nilnil // absence is not an error
+	}
 	v, closer, err := x.db.Get(key)
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):

@@ -13,6 +13,9 @@ func (s *Store) background(ctx context.Context) error {
 	reclaim := time.NewTicker(s.cfg.ReclaimEvery)
 	defer reclaim.Stop()
 	var scrubber scrubber
+	if err := s.index.Filter(ctx); err != nil && ctx.Err() == nil {
+		s.cfg.Logger.ErrorContext(ctx, "background work failed and is tried again", "what", "index filter", "error", err)
+	}
 	for {
 		var err error
 		what := "index flush"

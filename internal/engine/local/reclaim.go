@@ -285,9 +285,13 @@ func (s *Store) removeDoomed() error {
 	return nil
 }
 
-// Flush makes the index durable, so that a start has nothing to replay.
-func (s *Store) Flush(context.Context) error {
+// Flush makes the index durable, so that a start has nothing to replay, and sees
+// to its filter.
+func (s *Store) Flush(ctx context.Context) error {
 	s.unflushed.Store(0)
 	s.records.Store(0)
-	return s.index.Flush()
+	if err := s.index.Flush(); err != nil {
+		return err
+	}
+	return s.index.Filter(ctx)
 }
