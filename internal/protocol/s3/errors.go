@@ -89,6 +89,7 @@ type Error struct {
 	Resource string // "" for the request's path
 	Status   int    // 0 for the code's own
 	Err      error  // for the log; not sent
+	extra    []pair // further elements
 }
 
 // Error returns the code and what is known beside it.
@@ -260,7 +261,7 @@ func describe(err error) answer {
 		if e.Status != 0 {
 			a.status = e.Status
 		}
-		a.resource = e.Resource
+		a.resource, a.extra = e.Resource, e.extra
 		return a
 	}
 	if e, ok := errors.AsType[*sigv4.Error](err); ok {

@@ -17,6 +17,7 @@ type getObject struct {
 	store     Store
 	get       object.GetRequest
 	version   bool      // the version "null" was named
+	asked     string    // the Range header
 	checksums bool      // the client wants to see them
 	overrides overrides // of the answer's headers
 }
@@ -34,7 +35,7 @@ func (op *getObject) parse(r *request) (err error) {
 	op.get = object.GetRequest{Bucket: r.bucket, Key: r.key, If: r.readCondition("")}
 	if header := r.header("Range"); header != "" && r.header("If-Range") == "" {
 		// Whoever sends If-Range also takes the whole object.
-		op.get.Range = parseRange(header)
+		op.get.Range, op.asked = parseRange(header), header
 	}
 	op.checksums = r.header("X-Amz-Checksum-Mode") == "ENABLED"
 	if len(r.Query) == 0 {
@@ -61,7 +62,7 @@ func (op *getObject) Serve(ctx context.Context, w *edge.Writer, call *edge.Call)
 	reader, err := op.store.Get(ctx, op.get)
 	call.Lookup = lookup(op.get.Key, err)
 	if err != nil {
-		return op.refuse(w, reader, err)
+		return op.refuse(ctx, w, reader, err)
 	}
 	defer func() { _ = reader.Body.Close() }() // of what was read nothing is lost
 	w.WriteHeader(op.header(w.Header(), reader))
@@ -80,28 +81,40 @@ func (op *getObject) header(h http.Header, r *object.Reader) (status int) {
 		set.add("X-Amz-Mp-Parts-Count", strconv.Itoa(r.Info.Parts))
 	}
 	op.overrides.apply(h)
-	whole := r.Length == r.Info.Size
-	if op.checksums && whole {
-		addChecksum(h, r.Info.Digest.Checksum)
-	}
-	if op.get.Range == nil && (op.get.Part == 0 || whole) {
+	if op.get.Range == nil && op.get.Part == 0 || r.Length == 0 { // no Content-Range can name nothing
+		if op.checksums {
+			addChecksum(h, r.Info.Digest.Checksum)
+		}
 		return http.StatusOK
 	}
 	set.add("Content-Range", contentRange(r.Offset, r.Length, r.Info.Size))
 	return http.StatusPartialContent
 }
 
-// refuse completes the header of an answer without the object: 304 and 412 say
-// what the current one is.
-func (op *getObject) refuse(w *edge.Writer, r *object.Reader, err error) error {
+// refuse completes the answer without the object: 304 says what the current one
+// is, and 416 how long.
+func (op *getObject) refuse(ctx context.Context, w *edge.Writer, r *object.Reader, err error) error {
 	switch {
 	case r != nil && errors.Is(err, fault.NotModified):
 		set := describeObject(w.Header(), &r.Info)
 		set.remove("Content-Type")
 	case errors.Is(err, fault.Invalid) && op.get.Part > 0:
 		return &Error{Code: InvalidPartNumber, Err: err}
+	case errors.Is(err, fault.Invalid) && op.get.Range != nil:
+		return op.unsatisfied(ctx, err)
 	}
 	return err
+}
+
+// unsatisfied adds the object's size to the refusal of a range: clients that read
+// the first megabytes of whatever there is learn from it that there is nothing.
+func (op *getObject) unsatisfied(ctx context.Context, err error) error {
+	info, gone := op.store.Head(ctx, op.get.Bucket, op.get.Key)
+	if gone != nil {
+		return gone
+	}
+	size := strconv.FormatInt(info.Size, 10)
+	return &Error{Code: InvalidRange, Err: err, extra: []pair{{"RangeRequested", op.asked}, {"ActualObjectSize", size}}}
 }
 
 // lookup says whether a request for an object counts as a hit or a miss.

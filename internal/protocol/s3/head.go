@@ -25,7 +25,7 @@ func (op *headObject) Serve(ctx context.Context, w *edge.Writer, call *edge.Call
 	}
 	reader, err := op.describe(ctx)
 	if err != nil {
-		return op.refuse(w, reader, err)
+		return op.refuse(ctx, w, reader, err)
 	}
 	w.WriteHeader(op.header(w.Header(), reader))
 	return nil
