@@ -46,16 +46,16 @@ func (r *request) date(name string) time.Time {
 	return t
 }
 
-// parseETags parses a list of entity tags, with or without quotes.
+// parseETags parses a list of entity tags, with or without quotes. The empty tag
+// in quotes is one, which nothing matches: it must not be taken for no condition.
 func parseETags(list string) []object.ETag {
 	if list == "" {
 		return nil
 	}
 	var tags []object.ETag
 	for tag := range strings.SplitSeq(list, ",") {
-		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-		if tag = strings.Trim(tag, `"`); tag != "" {
-			tags = append(tags, object.ETag(tag))
+		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag != "" {
+			tags = append(tags, object.ETag(strings.Trim(tag, `"`)))
 		}
 	}
 	return tags

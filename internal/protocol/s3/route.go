@@ -124,6 +124,9 @@ func (p *Protocol) Route(req *edge.Request) (*edge.Operation, error) {
 	if !ok {
 		return nil, unrouted(found)
 	}
+	if err := misplaced(found, req.Query); err != nil {
+		return nil, err
+	}
 	operation, err := parse(p, r)
 	if err != nil {
 		return nil, err
@@ -151,6 +154,26 @@ func subresource(query edge.Query) (string, error) {
 		}
 	}
 	return found, nil
+}
+
+// misplaced refuses to take a write of a part or of a version for one of the
+// whole object.
+func misplaced(r route, query edge.Query) error {
+	if r.level != key || r.method != http.MethodPut && r.method != http.MethodPost {
+		return nil
+	}
+	switch r.subresource {
+	case "":
+		if query.Has("partNumber") {
+			return invalid("The query parameter partNumber needs uploadId.")
+		}
+		fallthrough
+	case "uploads", "uploadId":
+		if query.Has("versionId") {
+			return invalid("This operation does not accept a version-id.")
+		}
+	}
+	return nil
 }
 
 // unrouted says why a request has no operation.
