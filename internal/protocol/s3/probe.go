@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/object"
@@ -71,6 +72,51 @@ func (op *probe) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error 
 	doc.b = append(doc.b, op.inside...)
 	doc.close(op.root)
 	return doc.send(w)
+}
+
+// removal removes a setting that no bucket has, so that nothing is to be done:
+// clients remove whatever there may be before they remove a bucket.
+type removal struct {
+	store  Store
+	bucket object.BucketName
+	root   string // of the empty document that stands for removal; "" for DELETE
+}
+
+// remove is a removal by DELETE.
+func remove(name string, action iam.Action) parser { return putNothing(name, action, "") }
+
+// putNothing is a removal by PUT of an empty document.
+func putNothing(name string, action iam.Action, root string) parser {
+	return func(p *Protocol, r *request) (*edge.Operation, error) {
+		operation := r.operation(name, action, &removal{p.store, r.bucket, root})
+		operation.Auth = edge.Signed
+		if root != "" {
+			operation.MaxBody = maxSmallDocument
+		}
+		return operation, nil
+	}
+}
+
+// Serve answers that it is so already.
+func (op *removal) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
+	if err := exists(ctx, op.store, op.bucket, ""); err != nil {
+		return err
+	}
+	if op.root == "" {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	var doc struct {
+		Inside string `xml:",innerxml"`
+	}
+	if err := readXML(call, op.root, &doc); err != nil {
+		return err
+	}
+	if strings.TrimSpace(doc.Inside) != "" {
+		return notOffered("A " + op.root)
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
 }
 
 func exists(ctx context.Context, store Store, bucket object.BucketName, key object.Key) error {

@@ -80,7 +80,7 @@ var routes = map[route]parser{
 	{key, http.MethodGet, "uploadId"}:    parseListParts,
 
 	// What clients merely ask about. Where the policy engine knows no action of
-	// its own, the right to read the bucket's policy counts.
+	// its own, here and below the right to the bucket's policy counts.
 	{bucket, http.MethodGet, "acl"}:               private("s3.GetBucketAcl", "s3:GetBucketPolicy"),
 	{key, http.MethodGet, "acl"}:                  private("s3.GetObjectAcl", "s3:GetObject"),
 	{bucket, http.MethodGet, "versioning"}:        fixed("s3.GetBucketVersioning", "s3:GetBucketVersioning", "VersioningConfiguration", ""),
@@ -98,6 +98,17 @@ var routes = map[route]parser{
 	{bucket, http.MethodGet, "website"}:           unset("s3.GetBucketWebsite", "s3:GetBucketPolicy", NoSuchWebsiteConfiguration),
 	{key, http.MethodGet, "retention"}:            unset("s3.GetObjectRetention", "s3:GetObjectRetention", NoSuchObjectLockConfiguration),
 	{key, http.MethodGet, "legal-hold"}:           unset("s3.GetObjectLegalHold", "s3:GetObjectLegalHold", NoSuchObjectLockConfiguration),
+
+	// Removing what is not there.
+	{bucket, http.MethodDelete, "lifecycle"}:         remove("s3.DeleteBucketLifecycle", "s3:PutLifecycleConfiguration"),
+	{bucket, http.MethodDelete, "cors"}:              remove("s3.DeleteBucketCors", "s3:DeleteBucketCors"),
+	{bucket, http.MethodDelete, "encryption"}:        remove("s3.DeleteBucketEncryption", "s3:PutEncryptionConfiguration"),
+	{bucket, http.MethodDelete, "publicAccessBlock"}: remove("s3.DeletePublicAccessBlock", "s3:PutBucketPolicy"),
+	{bucket, http.MethodDelete, "ownershipControls"}: remove("s3.DeleteBucketOwnershipControls", "s3:PutBucketPolicy"),
+	{bucket, http.MethodDelete, "replication"}:       remove("s3.DeleteBucketReplication", "s3:PutReplicationConfiguration"),
+	{bucket, http.MethodDelete, "website"}:           remove("s3.DeleteBucketWebsite", "s3:PutBucketPolicy"),
+	{bucket, http.MethodPut, "notification"}:         putNothing("s3.PutBucketNotificationConfiguration", "s3:PutBucketNotification", "NotificationConfiguration"),
+	{bucket, http.MethodPut, "logging"}:              putNothing("s3.PutBucketLogging", "s3:PutBucketPolicy", "BucketLoggingStatus"),
 }
 
 // Route finds the operation of a request and parses its inputs.
