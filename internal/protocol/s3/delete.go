@@ -21,7 +21,7 @@ func parseDeleteObject(p *Protocol, r *request) (*edge.Operation, error) {
 		Bucket: r.bucket, Key: r.key, If: object.Precondition{IfMatch: parseETags(r.header("If-Match"))},
 	}}
 	if r.header("X-Amz-If-Match-Size") != "" || r.header("X-Amz-If-Match-Last-Modified-Time") != "" {
-		return nil, notOffered("A condition on size or time of a deletion")
+		return nil, errDeleteCondition
 	}
 	var err error
 	if op.version, err = r.nullVersion(); err != nil {
@@ -29,6 +29,10 @@ func parseDeleteObject(p *Protocol, r *request) (*edge.Operation, error) {
 	}
 	return r.operation("s3.DeleteObject", deleteAction(op.version), op), nil
 }
+
+// errDeleteCondition refuses conditions of Amazon's directory buckets, which must
+// not be taken for none.
+var errDeleteCondition = notOffered("A condition on size or time of a deletion")
 
 // deleteAction is the action of deleting, with or without naming a version.
 func deleteAction(version bool) iam.Action {

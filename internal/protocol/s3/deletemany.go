@@ -45,6 +45,10 @@ type deleteDocument struct {
 		Key     string `xml:"Key"`
 		Version string `xml:"VersionId"`
 		ETag    string `xml:"ETag"`
+
+		// Conditions that are not offered.
+		Size     *string `xml:"Size"`
+		Modified *string `xml:"LastModifiedTime"`
 	} `xml:"Object"`
 }
 
@@ -74,6 +78,9 @@ func (op *deleteObjects) Serve(ctx context.Context, w *edge.Writer, call *edge.C
 	for i := range doc.Objects {
 		o := &doc.Objects[i]
 		deletions[i] = op.prepare(ctx, call, o.Key, o.Version, o.ETag)
+		if deletions[i].err == nil && (o.Size != nil || o.Modified != nil) {
+			deletions[i].err = errDeleteCondition
+		}
 		if deletions[i].err == nil {
 			allowed++
 		}
