@@ -42,6 +42,7 @@ const (
 	Signed    Auth = iota // a caller with credentials to whom every check is allowed
 	Anonymous             // anybody to whom every check is allowed: a bucket policy decides about callers without credentials
 	Caller                // a caller with credentials; the operation asks Call.Authorize itself, its resources being in the body
+	Anyone                // as Caller, callers without credentials too
 	Own                   // Operation.Login finds the caller and the checks in the body: a form upload
 	Public                // anybody; nothing is checked: health, an exchange of an outside token
 )

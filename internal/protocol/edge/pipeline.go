@@ -139,16 +139,16 @@ func (p *Pipeline) admit(ctx context.Context, x *exchange) error {
 		}
 		x.call.become(identity)
 		checks = found
-	case Signed, Anonymous, Caller:
+	case Signed, Anonymous, Caller, Anyone:
 		if err := p.authenticate(ctx, x); err != nil {
 			return err
 		}
 	}
-	anonymous := x.call.Credential.Principal.Kind == iam.Anonymous
-	if anonymous && x.operation.Auth != Anonymous && x.operation.Auth != Own {
+	auth := x.operation.Auth
+	if x.call.Credential.Principal.Kind == iam.Anonymous && (auth == Signed || auth == Caller) {
 		return denied(iam.Check{Action: iam.Action(x.operation.Name)}, "no credentials")
 	}
-	if len(checks) == 0 && x.operation.Auth != Caller {
+	if len(checks) == 0 && auth != Caller && auth != Anyone {
 		return fmt.Errorf("operation %s has no checks", x.operation.Name)
 	}
 	for _, check := range checks {

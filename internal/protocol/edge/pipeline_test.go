@@ -123,6 +123,12 @@ func TestOrder(t *testing.T) {
 			"anonymous where the operation decides", func(s *server) { s.identity, s.operation.Auth = anonymous, edge.Caller }, 403,
 			[]string{"route", "authenticate", "error"},
 		},
+		{
+			"anyone where the operation decides", func(s *server) {
+				s.identity, s.operation.Auth, s.operation.Checks = anonymous, edge.Anyone, nil
+			}, 200,
+			[]string{"route", "authenticate", "serve"},
+		},
 		{"no checks", func(s *server) { s.operation.Checks = nil }, 500, []string{"route", "authenticate", "error"}},
 		{"public", func(s *server) { s.operation.Auth = edge.Public }, 200, []string{"route", "serve"}},
 		{"own", func(s *server) {

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/object"
 	"github.com/larder-cache/larder/internal/protocol/edge"
@@ -34,7 +35,7 @@ func parseDeleteObjects(p *Protocol, r *request) (*edge.Operation, error) {
 		return nil, err
 	}
 	operation := r.operation("s3.DeleteObjects", "s3:DeleteObject", op)
-	operation.Auth, operation.Checks, operation.MaxBody = edge.Caller, nil, maxKeysDocument
+	operation.Auth, operation.Checks, operation.MaxBody = edge.Anyone, nil, maxKeysDocument
 	return operation, nil
 }
 
@@ -62,6 +63,9 @@ type deletion struct {
 
 // Serve deletes what the caller may delete and reports the rest.
 func (op *deleteObjects) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
+	if call.Principal().Kind == iam.Anonymous && !op.open(ctx) {
+		return fault.New(fault.Denied, fault.Bucket, string(op.bucket))
+	}
 	var doc deleteDocument
 	body, err := io.ReadAll(bodyContent(call, op.demand, false))
 	if err != nil {
@@ -92,6 +96,13 @@ func (op *deleteObjects) Serve(ctx context.Context, w *edge.Writer, call *edge.C
 		op.run(ctx, deletions)
 	}
 	return op.report(w, deletions, doc.Quiet)
+}
+
+// open reports whether the bucket has a policy, without which nobody may do
+// anything without credentials, and the body need not be read to know it.
+func (op *deleteObjects) open(ctx context.Context) bool {
+	bucket, err := op.store.Bucket(ctx, op.bucket)
+	return err == nil && len(bucket.Config.Policy) > 0
 }
 
 // prepare checks and authorises one deletion.

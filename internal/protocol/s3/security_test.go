@@ -321,6 +321,46 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestDeletionsOfNobody: a bucket's policy may let callers without credentials
+// delete, each key for itself; without a policy nothing of the body is read.
+func TestDeletionsOfNobody(t *testing.T) {
+	s := newServer(t, s3.Config{})
+	const policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:DeleteObject","Resource":"arn:aws:s3:::plain/tmp/*"}]}`
+	s.bucket("plain", object.BucketConfig{Policy: []byte(policy)})
+	s.bucket("closed", object.BucketConfig{})
+	parsed, err := iam.ParseBucketPolicy([]byte(policy), "plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"/plain/tmp/a", "/plain/tmp/b", "/plain/kept"} {
+		s.call(http.MethodPut, key, "x")
+	}
+	s.allow = func(who iam.Principal, c iam.Check) bool {
+		r := iam.Request{Principal: who, Check: c}
+		if c.Resource.Bucket == "plain" {
+			r.BucketPolicy = parsed
+		}
+		return iam.Evaluate(r, iam.Grants{}).Allowed
+	}
+	const doc = "<Delete><Object><Key>tmp/a</Key></Object><Object><Key>tmp/b</Key><VersionId>null</VersionId></Object><Object><Key>kept</Key></Object></Delete>"
+	answer := s.do(request(http.MethodPost, "/plain?delete", doc))
+	if answer.Code != http.StatusOK || strings.Count(answer.Body, "<Deleted>") != 1 || strings.Count(answer.Body, "<Code>AccessDenied</Code>") != 2 {
+		t.Errorf("status %d %s", answer.Code, answer.Body)
+	}
+	for key, want := range map[object.Key]bool{"tmp/a": false, "tmp/b": true, "kept": true} {
+		if _, err := s.store.Head(t.Context(), "plain", key); (err == nil) != want {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	for _, bucket := range []string{"/closed", "/nosuch"} {
+		r, body := request(http.MethodPost, bucket+"?delete", ""), &untouched{}
+		r.Body, r.ContentLength = body, 5
+		if answer := s.do(r); answer.Code != http.StatusForbidden || !strings.Contains(answer.Body, "AccessDenied") || body.read {
+			t.Errorf("%s: status %d %s, read: %t", bucket, answer.Code, answer.Body, body.read)
+		}
+	}
+}
+
 func TestHeaderSentTwice(t *testing.T) {
 	s := newServer(t, s3.Config{})
 	s.bucket("plain", object.BucketConfig{})
