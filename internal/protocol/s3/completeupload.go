@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 
@@ -140,8 +141,11 @@ func (op *completeUpload) adopt(ctx context.Context) error {
 	if op.kind != "" && upload.Checksum != object.NoChecksum && op.kind != checksumType(upload.Composite) {
 		return &Error{Code: InvalidRequest, Message: "The upload was created using the " + checksumType(upload.Composite) + " checksum type. The complete request must use the same checksum type."}
 	}
-	if op.complete.Checksum.Algorithm != object.NoChecksum {
+	if sent := op.complete.Checksum.Algorithm; sent != object.NoChecksum {
 		op.complete.Checksum.Composite = upload.Composite
+		if sent != cmp.Or(upload.Checksum, object.CRC64NVME) {
+			return algorithmMismatch(upload.Checksum, sent)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -90,6 +91,11 @@ func partAlgorithm(upload *object.Upload, sent object.Algorithm) (object.Algorit
 	case sent == object.NoChecksum:
 		return upload.Checksum, nil
 	}
-	return 0, &Error{Code: InvalidRequest, Message: "Checksum Type mismatch occurred, expected checksum Type: " +
-		algorithms[upload.Checksum].name + ", actual checksum Type: " + algorithms[sent].name}
+	return 0, algorithmMismatch(upload.Checksum, sent)
+}
+
+// algorithmMismatch refuses a checksum by another algorithm than the upload's.
+func algorithmMismatch(announced, sent object.Algorithm) error {
+	return &Error{Code: InvalidRequest, Message: "Checksum Type mismatch occurred, expected checksum Type: " +
+		cmp.Or(algorithms[announced].name, "null") + ", actual checksum Type: " + algorithms[sent].name}
 }
