@@ -29,6 +29,7 @@ type postObject struct {
 	protocol *Protocol
 	boundary string
 	request  request
+	location string // of the bucket, as the client reached it
 
 	// Found by login.
 	put      object.PutRequest
@@ -55,7 +56,7 @@ func parsePostObject(p *Protocol, r *request) (*edge.Operation, error) {
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
 		return nil, &Error{Code: PreconditionFailed, Message: "Bucket POST must be of the enclosure-type multipart/form-data"}
 	}
-	op := &postObject{protocol: p, boundary: params["boundary"], request: *r, facts: make(map[string][]string)}
+	op := &postObject{protocol: p, boundary: params["boundary"], request: *r, location: strings.TrimSuffix(r.location(), "/"), facts: make(map[string][]string)}
 	return &edge.Operation{
 		Name: "s3.PostObject", Bucket: string(r.bucket), Auth: edge.Own, Facts: op.facts,
 		MaxBody: object.MaxPutSize, Login: op.login, Handler: op,
@@ -234,7 +235,7 @@ func (op *postObject) Serve(ctx context.Context, w *edge.Writer, call *edge.Call
 	}
 	h := w.Header()
 	h["ETag"] = []string{quote(info.Digest.ETag)}
-	location := "/" + string(op.put.Bucket) + "/" + string(appendEncoded(nil, string(op.put.Key)))
+	location := op.location + "/" + string(appendEncoded(nil, string(op.put.Key)))
 	h["Location"] = []string{location}
 	if op.redirect != nil {
 		query := op.redirect.Query()

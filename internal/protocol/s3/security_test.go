@@ -478,6 +478,26 @@ func TestForm(t *testing.T) {
 	}
 }
 
+// The answer to a form says where the object is, as the browser reached the bucket.
+func TestFormLocation(t *testing.T) {
+	const policy = `{"expiration":"2026-11-23T13:00:00Z","conditions":[{"bucket":"plain"},{"key":"a b"},{"success_action_status":"201"},` +
+		`["starts-with","$x-amz-algorithm",""],["starts-with","$x-amz-credential",""],["starts-with","$x-amz-date",""]]}`
+	fields := signForm([][2]string{{"key", "a b"}, {"success_action_status", "201"}}, policy, rootKey.Secret)
+	for _, tt := range [][3]string{
+		{"/plain", "server.test:9000", "http://server.test:9000/plain/a%20b"},
+		{"/plain/", "server.test", "http://server.test/plain/a%20b"},
+		{"/", "plain.localhost:9000", "http://plain.localhost:9000/a%20b"},
+	} {
+		s := newServer(t, s3.Config{})
+		s.bucket("plain", object.BucketConfig{})
+		body, kind := form(fields, "text")
+		answer := s.do(request(http.MethodPost, tt[0], body, "Content-Type", kind, "Host", tt[1]))
+		if answer.Header.Get("Location") != tt[2] || !strings.Contains(answer.Body, "<Location>"+tt[2]+"</Location>") {
+			t.Errorf("%s at %s: %d %v %s", tt[0], tt[1], answer.Code, answer.Header, answer.Body)
+		}
+	}
+}
+
 // A form that is cut off stores nothing.
 func TestFormCutOff(t *testing.T) {
 	s := newServer(t, s3.Config{})
