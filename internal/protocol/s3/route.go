@@ -3,6 +3,7 @@ package s3
 import (
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/protocol/edge"
@@ -147,7 +148,8 @@ func (p *Protocol) Route(req *edge.Request) (*edge.Operation, error) {
 }
 
 // subresource returns the parameter that chooses the operation. Two of them are
-// an error: which one counts must not be a matter of taste.
+// an error: which one counts must not be a matter of taste. So is a parameter that
+// is not UTF-8, since answers repeat them.
 func subresource(query edge.Query) (string, error) {
 	if len(query) == 0 {
 		return "", nil
@@ -157,6 +159,9 @@ func subresource(query edge.Query) (string, error) {
 	}
 	found := ""
 	for i := range query {
+		if !utf8.ValidString(query[i].Value) {
+			return "", invalid("The query parameter " + query[i].Name + " is not valid UTF-8.")
+		}
 		if name := query[i].Name; subresources[name] {
 			if found != "" {
 				return "", invalid("Conflicting query string parameters: " + found + ", " + name)

@@ -298,6 +298,12 @@ func TestLimits(t *testing.T) {
 	}{
 		{"max-keys", "GET", "/plain?max-keys=99999999999999999999", "", "InvalidArgument", nil},
 		{"max-keys at the limit", "GET", "/plain?max-keys=2147483647", "", "<MaxKeys>1000</MaxKeys>", nil},
+		{"a prefix that no key has", "GET", "/plain?prefix=%ff", "", "valid UTF-8", nil},
+		{"a marker that no version has", "GET", "/plain?versions&key-marker=%ff", "", "valid UTF-8", nil},
+		{"a delimiter that no key has", "GET", "/plain?delimiter=%ff&encoding-type=url", "", "valid UTF-8", nil},
+		{"a marker that no upload has", "GET", "/plain?uploads&key-marker=%ff", "", "valid UTF-8", nil},
+		{"an upload that is none", "GET", "/plain/a?uploadId=%ff", "", "valid UTF-8", nil},
+		{"a prefix that no bucket has", "GET", "/?prefix=%ff", "", "valid UTF-8", nil},
 		{"part number", "PUT", "/plain/a?uploadId=x&partNumber=10001", "", "InvalidArgument", nil},
 		{"part number of a read", "GET", "/plain/a?partNumber=99999999999", "", "InvalidArgument", nil},
 		{"depth of XML", "POST", "/plain?delete", "<Delete>" + deep, "MalformedXML", nil},
