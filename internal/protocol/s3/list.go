@@ -9,22 +9,27 @@ import (
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
 
+// listing is what ListObjects and ListObjectVersions have in common.
+type listing struct {
+	store Store
+	list  object.ListRequest // Max may be 0
+	names encoder
+	owner string // account id
+}
+
 // listObjects is ListObjects, version 1 and 2.
 type listObjects struct {
-	store  Store
-	list   object.ListRequest // Max may be 0
-	names  encoder
+	listing
 	v2     bool
-	owner  bool   // entries name their owner
+	owned  bool   // entries name their owner
 	marker string // of version 1, or start-after
 	token  string // as the client sent it
-	id     string // of the owner
 }
 
 func parseListObjects(p *Protocol, r *request) (*edge.Operation, error) {
-	op := &listObjects{store: p.store, owner: true, id: p.config.Owner}
+	op := &listObjects{owned: true}
 	var err error
-	if op.list, op.names, err = r.listing(); err != nil {
+	if op.listing, err = r.listing(p); err != nil {
 		return nil, err
 	}
 	switch r.Query.Get("list-type") {
@@ -32,7 +37,7 @@ func parseListObjects(p *Protocol, r *request) (*edge.Operation, error) {
 		op.marker = r.Query.Get("marker")
 		op.list.After = op.marker
 	case "2":
-		op.v2, op.owner = true, r.Query.Get("fetch-owner") == "true"
+		op.v2, op.owned = true, r.Query.Get("fetch-owner") == "true"
 		op.marker, op.token = r.Query.Get("start-after"), r.Query.Get("continuation-token")
 		op.list.After = op.marker
 		if r.Query.Has("continuation-token") {
@@ -49,13 +54,14 @@ func parseListObjects(p *Protocol, r *request) (*edge.Operation, error) {
 }
 
 // listing parses what all listings of keys have in common.
-func (r *request) listing() (list object.ListRequest, names encoder, err error) {
-	list = object.ListRequest{Bucket: r.bucket, Prefix: r.Query.Get("prefix"), Delimiter: r.Query.Get("delimiter")}
-	if list.Max, err = r.max("max-keys", object.MaxListEntries); err != nil {
-		return list, names, err
+func (r *request) listing(p *Protocol) (l listing, err error) {
+	l = listing{store: p.store, owner: p.config.Owner}
+	l.list = object.ListRequest{Bucket: r.bucket, Prefix: r.Query.Get("prefix"), Delimiter: r.Query.Get("delimiter")}
+	if l.list.Max, err = r.max("max-keys", object.MaxListEntries); err != nil {
+		return l, err
 	}
-	names.url, err = r.encoding()
-	return list, names, err
+	l.names.url, err = r.encoding()
+	return l, err
 }
 
 // max parses the size of a page; a larger one than S3 has is cut.
@@ -95,33 +101,39 @@ func parseToken(token string) (string, error) {
 
 // Serve answers one page.
 func (op *listObjects) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
-	page, err := listPage(ctx, op.store, op.list)
+	return op.send(ctx, w, "ListBucketResult", op.front, op.entry)
+}
+
+// send answers one page: a document of that root with front, an entry for each
+// key, and the common prefixes.
+func (l *listing) send(ctx context.Context, w *edge.Writer, root string, front func(*document, *object.Page), entry func(*document, *object.Info)) error {
+	page, err := l.page(ctx)
 	if err != nil {
 		return err
 	}
-	doc := newDocument(512 + 384*len(page.Entries))
-	doc.root("ListBucketResult")
-	op.front(doc, &page)
+	doc := newDocument(1024 + 448*len(page.Entries))
+	doc.root(root)
+	front(doc, &page)
 	for i := range page.Entries {
-		if entry := &page.Entries[i]; entry.Prefix == "" {
-			op.entry(doc, &entry.Info)
+		if e := &page.Entries[i]; e.Prefix == "" {
+			entry(doc, &e.Info)
 		}
 	}
-	op.names.prefixes(doc, page.Entries)
-	doc.close("ListBucketResult")
+	l.names.prefixes(doc, page.Entries)
+	doc.close(root)
 	if doc.foreign {
 		return errForeign
 	}
 	return doc.send(w)
 }
 
-// listPage asks for a page; one of no entries says only that the bucket exists.
-func listPage(ctx context.Context, store Store, list object.ListRequest) (object.Page, error) {
-	if list.Max == 0 {
-		_, err := store.Bucket(ctx, list.Bucket)
+// page asks for a page; one of no entries says only that the bucket exists.
+func (l *listing) page(ctx context.Context) (object.Page, error) {
+	if l.list.Max == 0 {
+		_, err := l.store.Bucket(ctx, l.list.Bucket)
 		return object.Page{}, err
 	}
-	return store.List(ctx, list)
+	return l.store.List(ctx, l.list)
 }
 
 // errForeign refuses a listing that XML cannot express.
@@ -156,8 +168,8 @@ func (op *listObjects) entry(doc *document, info *object.Info) {
 	doc.raw("<Contents>")
 	op.names.text(doc, "Key", string(info.Key))
 	doc.object(info)
-	if op.owner {
-		doc.owner("Owner", op.id)
+	if op.owned {
+		doc.owner("Owner", op.owner)
 	}
 	doc.raw("</Contents>")
 }

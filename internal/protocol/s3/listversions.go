@@ -10,17 +10,14 @@ import (
 // listVersions is ListObjectVersions of a bucket without versions: every object
 // is the version "null" of itself.
 type listVersions struct {
-	store  Store
-	owner  string
-	list   object.ListRequest // Max may be 0
-	names  encoder
+	listing
 	marker string // the version-id-marker, echoed
 }
 
 func parseListVersions(p *Protocol, r *request) (*edge.Operation, error) {
-	op := &listVersions{store: p.store, owner: p.config.Owner, marker: r.Query.Get("version-id-marker")}
+	op := &listVersions{marker: r.Query.Get("version-id-marker")}
 	var err error
-	if op.list, op.names, err = r.listing(); err != nil {
+	if op.listing, err = r.listing(p); err != nil {
 		return nil, err
 	}
 	op.list.After = r.Query.Get("key-marker")
@@ -34,24 +31,7 @@ func parseListVersions(p *Protocol, r *request) (*edge.Operation, error) {
 
 // Serve answers one page.
 func (op *listVersions) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
-	page, err := listPage(ctx, op.store, op.list)
-	if err != nil {
-		return err
-	}
-	doc := newDocument(1024 + 448*len(page.Entries))
-	doc.root("ListVersionsResult")
-	op.front(doc, &page)
-	for i := range page.Entries {
-		if entry := &page.Entries[i]; entry.Prefix == "" {
-			op.entry(doc, &entry.Info)
-		}
-	}
-	op.names.prefixes(doc, page.Entries)
-	doc.close("ListVersionsResult")
-	if doc.foreign {
-		return errForeign
-	}
-	return doc.send(w)
+	return op.send(ctx, w, "ListVersionsResult", op.front, op.entry)
 }
 
 func (op *listVersions) front(doc *document, page *object.Page) {
