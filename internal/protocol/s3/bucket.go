@@ -56,68 +56,47 @@ func (op *createBucket) Serve(ctx context.Context, w *edge.Writer, call *edge.Ca
 	return nil
 }
 
-// headBucket is HeadBucket.
-type headBucket struct {
-	store  Store
-	bucket object.BucketName
-	region string
+// onBucket parses an operation that has no input beside the bucket's name. auth is
+// edge.Anonymous where the bucket's policy may let anybody.
+func onBucket(name string, action iam.Action, auth edge.Auth, serve func(*Protocol, context.Context, object.BucketName, *edge.Writer) error) parser {
+	return func(p *Protocol, r *request) (*edge.Operation, error) {
+		bucket := r.bucket
+		operation := r.operation(name, action, edge.HandlerFunc(func(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
+			return serve(p, ctx, bucket, w)
+		}))
+		operation.Auth = auth
+		return operation, nil
+	}
 }
 
-func parseHeadBucket(p *Protocol, r *request) (*edge.Operation, error) {
-	return r.operation("s3.HeadBucket", "s3:ListBucket", &headBucket{p.store, r.bucket, p.config.Region}), nil
-}
-
-// Serve answers 200 if the bucket exists.
-func (op *headBucket) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
-	if _, err := op.store.Bucket(ctx, op.bucket); err != nil {
+// headBucket answers 200 if the bucket exists.
+func (p *Protocol) headBucket(ctx context.Context, name object.BucketName, w *edge.Writer) error {
+	if _, err := p.store.Bucket(ctx, name); err != nil {
 		return err
 	}
-	w.Header()["X-Amz-Bucket-Region"] = []string{op.region}
+	w.Header()["X-Amz-Bucket-Region"] = []string{p.config.Region}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// deleteBucket is DeleteBucket.
-type deleteBucket struct {
-	store  Store
-	bucket object.BucketName
-}
-
-func parseDeleteBucket(p *Protocol, r *request) (*edge.Operation, error) {
-	operation := r.operation("s3.DeleteBucket", "s3:DeleteBucket", &deleteBucket{p.store, r.bucket})
-	operation.Auth = edge.Signed
-	return operation, nil
-}
-
-// Serve deletes an empty bucket.
-func (op *deleteBucket) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
-	if err := op.store.DeleteBucket(ctx, op.bucket); err != nil {
+// deleteBucket deletes an empty bucket.
+func (p *Protocol) deleteBucket(ctx context.Context, name object.BucketName, w *edge.Writer) error {
+	if err := p.store.DeleteBucket(ctx, name); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// getBucketLocation is GetBucketLocation.
-type getBucketLocation struct {
-	store  Store
-	bucket object.BucketName
-	region string
-}
-
-func parseGetBucketLocation(p *Protocol, r *request) (*edge.Operation, error) {
-	return r.operation("s3.GetBucketLocation", "s3:GetBucketLocation", &getBucketLocation{p.store, r.bucket, p.config.Region}), nil
-}
-
-// Serve answers the region; the default one is written as nothing.
-func (op *getBucketLocation) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
-	if _, err := op.store.Bucket(ctx, op.bucket); err != nil {
+// getBucketLocation answers the region; the default one is written as nothing.
+func (p *Protocol) getBucketLocation(ctx context.Context, name object.BucketName, w *edge.Writer) error {
+	if _, err := p.store.Bucket(ctx, name); err != nil {
 		return err
 	}
 	doc := newDocument(256)
 	doc.root("LocationConstraint")
-	if op.region != defaultRegion {
-		doc.escape(op.region)
+	if p.config.Region != defaultRegion {
+		doc.escape(p.config.Region)
 	}
 	doc.close("LocationConstraint")
 	return doc.send(w)

@@ -14,21 +14,9 @@ import (
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
 
-// getPolicy is GetBucketPolicy.
-type getPolicy struct {
-	store  Store
-	bucket object.BucketName
-}
-
-func parseGetPolicy(p *Protocol, r *request) (*edge.Operation, error) {
-	operation := r.operation("s3.GetBucketPolicy", "s3:GetBucketPolicy", &getPolicy{p.store, r.bucket})
-	operation.Auth = edge.Signed
-	return operation, nil
-}
-
-// Serve answers the document as it was put.
-func (op *getPolicy) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
-	policy, err := policyOf(ctx, op.store, op.bucket)
+// getPolicy answers the document as it was put.
+func (p *Protocol) getPolicy(ctx context.Context, name object.BucketName, w *edge.Writer) error {
+	policy, err := policyOf(ctx, p.store, name)
 	if err != nil {
 		return err
 	}
@@ -86,21 +74,9 @@ func (op *putPolicy) Serve(ctx context.Context, w *edge.Writer, call *edge.Call)
 	return setPolicy(ctx, op.protocol.store, w, op.bucket, doc)
 }
 
-// deletePolicy is DeleteBucketPolicy.
-type deletePolicy struct {
-	store  Store
-	bucket object.BucketName
-}
-
-func parseDeletePolicy(p *Protocol, r *request) (*edge.Operation, error) {
-	operation := r.operation("s3.DeleteBucketPolicy", "s3:DeleteBucketPolicy", &deletePolicy{p.store, r.bucket})
-	operation.Auth = edge.Signed
-	return operation, nil
-}
-
-// Serve removes the policy; a bucket without one is as asked for.
-func (op *deletePolicy) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
-	return setPolicy(ctx, op.store, w, op.bucket, nil)
+// deletePolicy removes the policy; a bucket without one is as asked for.
+func (p *Protocol) deletePolicy(ctx context.Context, name object.BucketName, w *edge.Writer) error {
+	return setPolicy(ctx, p.store, w, name, nil)
 }
 
 func setPolicy(ctx context.Context, store Store, w *edge.Writer, name object.BucketName, doc []byte) error {
@@ -115,21 +91,9 @@ func setPolicy(ctx context.Context, store Store, w *edge.Writer, name object.Buc
 	return nil
 }
 
-// getPolicyStatus is GetBucketPolicyStatus.
-type getPolicyStatus struct {
-	store  Store
-	bucket object.BucketName
-}
-
-func parseGetPolicyStatus(p *Protocol, r *request) (*edge.Operation, error) {
-	operation := r.operation("s3.GetBucketPolicyStatus", "s3:GetBucketPolicyStatus", &getPolicyStatus{p.store, r.bucket})
-	operation.Auth = edge.Signed
-	return operation, nil
-}
-
-// Serve says whether the policy lets everybody in.
-func (op *getPolicyStatus) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error {
-	policy, err := policyOf(ctx, op.store, op.bucket)
+// getPolicyStatus says whether the policy lets everybody in.
+func (p *Protocol) getPolicyStatus(ctx context.Context, name object.BucketName, w *edge.Writer) error {
+	policy, err := policyOf(ctx, p.store, name)
 	if err != nil {
 		return err
 	}

@@ -74,37 +74,37 @@ func (op *probe) Serve(ctx context.Context, w *edge.Writer, _ *edge.Call) error 
 	return doc.send(w)
 }
 
-// removal removes a setting that no bucket has, so that nothing is to be done:
+// remove removes a setting that no bucket has, so that nothing is to be done:
 // clients remove whatever there may be before they remove a bucket.
-type removal struct {
-	store  Store
-	bucket object.BucketName
-	root   string // of the empty document that stands for removal; "" for DELETE
+func (p *Protocol) remove(ctx context.Context, name object.BucketName, w *edge.Writer) error {
+	if _, err := p.store.Bucket(ctx, name); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
-// remove is a removal by DELETE.
-func remove(name string, action iam.Action) parser { return putNothing(name, action, "") }
+// putNothing removes a setting by PUT of an empty document, of which root is the
+// root.
+type putNothing struct {
+	store  Store
+	bucket object.BucketName
+	root   string
+}
 
-// putNothing is a removal by PUT of an empty document.
-func putNothing(name string, action iam.Action, root string) parser {
+// emptied is a PUT that may only say that nothing is configured.
+func emptied(name string, action iam.Action, root string) parser {
 	return func(p *Protocol, r *request) (*edge.Operation, error) {
-		operation := r.operation(name, action, &removal{p.store, r.bucket, root})
-		operation.Auth = edge.Signed
-		if root != "" {
-			operation.MaxBody = maxSmallDocument
-		}
+		operation := r.operation(name, action, &putNothing{p.store, r.bucket, root})
+		operation.Auth, operation.MaxBody = edge.Signed, maxSmallDocument
 		return operation, nil
 	}
 }
 
 // Serve answers that it is so already.
-func (op *removal) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
-	if err := exists(ctx, op.store, op.bucket, ""); err != nil {
+func (op *putNothing) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
+	if _, err := op.store.Bucket(ctx, op.bucket); err != nil {
 		return err
-	}
-	if op.root == "" {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
 	}
 	var doc struct {
 		Inside string `xml:",innerxml"`
