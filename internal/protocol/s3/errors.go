@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/object"
 	"github.com/larder-cache/larder/internal/protocol/edge"
 	"github.com/larder-cache/larder/internal/protocol/sigv4"
 )
@@ -320,6 +321,9 @@ func describeSignature(e *sigv4.Error) answer {
 // no body.
 func (p *Protocol) WriteError(w *edge.Writer, failure edge.Failure) string {
 	a := describe(failure.Err)
+	if o := failure.Operation; a.code == MaxMessageLengthExceeded && o != nil && o.MaxBody >= object.MaxPutSize {
+		a = describeCode(EntityTooLarge) // it is not a message, but content
+	}
 	h := w.Header()
 	if a.status == http.StatusServiceUnavailable {
 		h["Retry-After"] = []string{"1"}
