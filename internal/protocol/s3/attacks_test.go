@@ -161,6 +161,7 @@ func TestAttacksOnResources(t *testing.T) {
 		inPlain = `{"Effect":"Allow","Action":["s3:PutObject","s3:PutObjectTagging","s3:GetObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::plain/*"}`
 		local   = `{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.1"}}}`
 		named   = `{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"aws:username":"admin"}}}`
+		create  = `{"Effect":"Allow","Action":"s3:CreateBucket","Resource":"*"}`
 		own     = `{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::plain/${aws:username}"}`
 	)
 	const source = "X-Amz-Copy-Source"
@@ -200,6 +201,7 @@ func TestAttacksOnResources(t *testing.T) {
 		{attack{name: "address from a header", method: "DELETE", target: "/plain/kept", headers: []string{"X-Forwarded-For", "10.0.0.1", "X-Real-Ip", "10.0.0.1", "Forwarded", "for=10.0.0.1"}, status: 403, want: "AccessDenied"}, local},
 		{attack{name: "name from a header", method: "DELETE", target: "/plain/kept", headers: []string{"Username", "admin", "Aws-Username", "admin", "X-Amz-Username", "admin"}, status: 403, want: "AccessDenied"}, named},
 		{attack{name: "name from the query", method: "DELETE", target: "/plain/kept?aws:username=admin&username=admin", status: 403, want: "AccessDenied"}, named},
+		{attack{name: "tags of a new bucket", method: "PUT", target: "/fresh", body: "<CreateBucketConfiguration><Tags><Tag><Key>a</Key></Tag></Tags></CreateBucketConfiguration>", status: 403, want: "AccessDenied"}, create},
 		{attack{name: "a variable's prefix", method: "PUT", target: "/plain/alice2", body: "x", status: 403, want: "AccessDenied"}, own},
 		{attack{name: "a variable in the key", method: "PUT", target: "/plain/$%7Baws:username%7D", body: "x", status: 403, want: "AccessDenied"}, own},
 	} {

@@ -38,7 +38,8 @@ func parseCreateBucket(p *Protocol, r *request) (*edge.Operation, error) {
 // Serve makes the bucket. Every region is this one.
 func (op *createBucket) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
 	var doc struct {
-		Location string `xml:"LocationConstraint"`
+		Location string       `xml:"LocationConstraint"`
+		Tags     []object.Tag `xml:"Tags>Tag"`
 	}
 	malformed := readOptionalXML(call, "CreateBucketConfiguration", &doc)
 	var facts map[string][]string
@@ -48,7 +49,13 @@ func (op *createBucket) Serve(ctx context.Context, w *edge.Writer, call *edge.Ca
 	if err := cmp.Or(call.AuthorizeWith(ctx, op.check, facts), malformed); err != nil {
 		return err
 	}
-	if _, err := op.store.CreateBucket(ctx, op.bucket, object.BucketConfig{}); err != nil {
+	if len(doc.Tags) > 0 {
+		tagging := iam.Check{Action: "s3:PutBucketTagging", Resource: op.check.Resource}
+		if err := cmp.Or(call.Authorize(ctx, tagging), checkTags(doc.Tags, maxBucketTags)); err != nil {
+			return err
+		}
+	}
+	if _, err := op.store.CreateBucket(ctx, op.bucket, object.BucketConfig{Tags: doc.Tags}); err != nil {
 		return err
 	}
 	w.Header()["Location"] = []string{"/" + string(op.bucket)}
