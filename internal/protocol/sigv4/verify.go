@@ -172,7 +172,7 @@ func (v *Verifier) verifyHeader(ctx context.Context, r *http.Request, authorizat
 
 func (v *Verifier) verifyQuery(ctx context.Context, r *http.Request) (Signed, error) {
 	if presignedV2(r.URL.RawQuery) {
-		return Signed{}, fail(UnsupportedSignature, useV4+"boto3 presigns with version 2 in us-east-1 unless told otherwise: Config(signature_version='s3v4').")
+		return Signed{}, fail(UnsupportedSignature, useV4+"boto3 and the AWS CLI presign with version 2 in us-east-1 unless told otherwise: Config(signature_version='s3v4'); aws configure set default.s3.signature_version s3v4.")
 	}
 	c, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
