@@ -2,6 +2,7 @@
 import base64
 import hashlib
 import io
+import json
 import os
 import sys
 import urllib.request
@@ -9,6 +10,7 @@ import ssl
 
 import boto3
 from boto3.s3.transfer import TransferConfig
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -71,6 +73,43 @@ try:
 except urllib.error.HTTPError as e:
     text = e.read().decode()
     check("version 2", (e.code, "s3v4" in text), (400, True))
+
+form = s3.generate_presigned_post(B, "form/${filename}", Fields={"success_action_status": "201"},
+                                  Conditions=[{"success_action_status": "201"}, ["content-length-range", 1, 10]])
+
+
+def post(content):
+    body = b"".join(f'--x\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in form["fields"].items())
+    body += b'--x\r\nContent-Disposition: form-data; name="file"; filename="a b"\r\n\r\n' + content + b"\r\n--x--\r\n"
+    request = urllib.request.Request(form["url"], body, {"Content-Type": "multipart/form-data; boundary=x"})
+    try:
+        return urllib.request.urlopen(request, context=trust).status
+    except urllib.error.HTTPError as e:
+        return e.code
+
+
+check("form", (post(b"hello"), post(b"hello, hello")), (201, 400))
+check("by form", s3.get_object(Bucket=B, Key="form/a b")["Body"].read(), b"hello")
+
+s3.put_object(Bucket=B, Key="nothing", Body=b"")
+error = refused("InvalidRange", s3.get_object, Bucket=B, Key="nothing", Range="bytes=0-8388607")["Error"]
+check("size of nothing", error["ActualObjectSize"], "0")
+part = s3.get_object(Bucket=B, Key="once", PartNumber=1)
+check("part of a simple object", (part["ContentRange"], part["ResponseMetadata"]["HTTPStatusCode"]), ("bytes 0-0/1", 206))
+
+for remove in (s3.delete_bucket_lifecycle, s3.delete_bucket_cors, s3.delete_bucket_encryption, s3.delete_bucket_website, s3.delete_bucket_policy,
+               s3.delete_bucket_replication, s3.delete_public_access_block, s3.delete_bucket_ownership_controls, s3.delete_bucket_tagging):
+    check(remove.__name__, remove(Bucket=B)["ResponseMetadata"]["HTTPStatusCode"], 204)
+s3.put_bucket_notification_configuration(Bucket=B, NotificationConfiguration={})
+s3.put_bucket_logging(Bucket=B, BucketLoggingStatus={})
+
+s3.put_bucket_policy(Bucket=B, Policy=json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": "*", "Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{B}/sum/*"}]}))
+nobody = boto3.client("s3", config=Config(signature_version=UNSIGNED, s3={"addressing_style": "path"}))
+out = nobody.delete_objects(Bucket=B, Delete={"Objects": [{"Key": "sum/SHA1"}, {"Key": "once"}]})
+check("deleted by nobody", ([d["Key"] for d in out["Deleted"]], [e["Code"] for e in out["Errors"]]), (["sum/SHA1"], ["AccessDenied"]))
+s3.delete_bucket_policy(Bucket=B)
+refused("AccessDenied", nobody.delete_objects, Bucket=B, Delete={"Objects": [{"Key": "sum/SHA256"}]})
 
 s3.put_object_tagging(Bucket=B, Key="once", Tagging={"TagSet": [{"Key": "a", "Value": "1"}]})
 check("tags", s3.get_object_tagging(Bucket=B, Key="once")["TagSet"], [{"Key": "a", "Value": "1"}])
