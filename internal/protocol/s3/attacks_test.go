@@ -181,6 +181,8 @@ func TestAttacksOnResources(t *testing.T) {
 		{attack{name: "dots for a bucket", method: "PUT", target: "/plain/../secret/key", body: "x", status: 403, want: "AccessDenied"}, free},
 		{attack{name: "another host's bucket", method: "DELETE", target: "/free/key", headers: []string{"Host", "secret.localhost"}, status: 403, want: "AccessDenied"}, free},
 		{attack{name: "a version", method: "GET", target: "/plain/kept?versionId=null", status: 403, want: "AccessDenied"}, inPlain},
+		{attack{name: "a version that is not there", method: "GET", target: "/secret/key?versionId=abc", status: 403, want: "AccessDenied"}, inPlain},
+		{attack{name: "copy, a version that is not there", method: "PUT", target: "/plain/new", headers: []string{source, "secret/key?versionId=abc"}, status: 403, want: "AccessDenied"}, inPlain},
 		{attack{name: "deletion of a version", method: "DELETE", target: "/plain/kept?versionId=null", status: 403, want: "AccessDenied"}, inPlain},
 		{attack{name: "deletions of versions", method: "POST", target: "/plain?delete", body: "<Delete><Object><Key>kept</Key><VersionId>null</VersionId></Object></Delete>", status: 200, want: "<Code>AccessDenied</Code>"}, inPlain},
 		{attack{name: "the bucket's policy", method: "PUT", target: "/plain?policy", body: `{"Version":"2012-10-17","Statement":[]}`, status: 403, want: "AccessDenied"}, inPlain},

@@ -25,9 +25,7 @@ type getAttributes struct {
 func parseGetAttributes(p *Protocol, r *request) (*edge.Operation, error) {
 	op := &getAttributes{store: p.store, bucket: r.bucket, key: r.key, cond: r.readCondition("")}
 	var err error
-	if op.version, err = r.nullVersion(); err != nil {
-		return nil, err
-	}
+	op.version = r.versioned()
 	if op.wanted, err = parseAttributes(r.Header["X-Amz-Object-Attributes"]); err != nil {
 		return nil, err
 	}

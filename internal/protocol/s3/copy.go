@@ -51,6 +51,7 @@ func parseCopyObject(p *Protocol, r *request) (*edge.Operation, error) {
 		operation.Facts["s3:x-amz-metadata-directive"] = []string{directive}
 	}
 	operation.Checks = append(operation.Checks, source.check())
+	source.refuse(operation)
 	return operation, nil
 }
 

@@ -8,13 +8,14 @@ import (
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/object"
+	"github.com/larder-cache/larder/internal/protocol/edge"
 )
 
 // copySource is what x-amz-copy-source names.
 type copySource struct {
 	bucket  object.BucketName
 	key     object.Key
-	version bool // the version "null" was named
+	version string // "" if none was named
 	cond    object.Precondition
 }
 
@@ -50,16 +51,17 @@ func parseCopySource(text string) (source copySource, err error) {
 	switch version, ok := strings.CutPrefix(query, "versionId="); {
 	case !ok:
 		return source, bad
-	case version != "null":
-		return source, &Error{Code: NoSuchVersion}
+	case version == "":
+		return source, errEmptyVersion
+	default:
+		source.version = version
 	}
-	source.version = true
 	return source, nil
 }
 
 // check is the right that reading the source needs.
 func (s *copySource) check() iam.Check {
-	return iam.Check{Action: readAction(s.version), Resource: iam.Resource{Bucket: string(s.bucket), Key: string(s.key)}}
+	return iam.Check{Action: readAction(s.version != ""), Resource: iam.Resource{Bucket: string(s.bucket), Key: string(s.key)}}
 }
 
 // facts is what policies may ask about the source.
@@ -67,6 +69,14 @@ func (s *copySource) facts() map[string][]string {
 	facts := versionFacts(s.version)
 	facts["s3:x-amz-copy-source"] = []string{string(s.bucket) + "/" + string(s.key)}
 	return facts
+}
+
+// refuse makes a copy of a version that is not there answer so, once it is
+// authorised.
+func (s *copySource) refuse(operation *edge.Operation) {
+	if s.version != "" && s.version != nullVersion {
+		operation.Handler = refusal{&Error{Code: NoSuchVersion}}
+	}
 }
 
 // refused turns what the condition of a read says into what it means for a copy,

@@ -23,10 +23,7 @@ func parseDeleteObject(p *Protocol, r *request) (*edge.Operation, error) {
 	if r.header("X-Amz-If-Match-Size") != "" || r.header("X-Amz-If-Match-Last-Modified-Time") != "" {
 		return nil, errDeleteCondition
 	}
-	var err error
-	if op.version, err = r.nullVersion(); err != nil {
-		return nil, err
-	}
+	op.version = r.versioned()
 	return r.operation("s3.DeleteObject", deleteAction(op.version), op), nil
 }
 

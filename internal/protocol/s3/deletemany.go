@@ -114,10 +114,10 @@ func (op *deleteObjects) prepare(ctx context.Context, call *edge.Call, name, ver
 		return d
 	}
 	check := iam.Check{Action: deleteAction(version != ""), Resource: iam.Resource{Bucket: string(op.bucket), Key: name}}
-	if d.err = call.AuthorizeWith(ctx, check, versionFacts(version != "")); d.err != nil {
+	if d.err = call.AuthorizeWith(ctx, check, versionFacts(version)); d.err != nil {
 		return d
 	}
-	if version != "" && version != "null" {
+	if version != "" && version != nullVersion {
 		d.err = &Error{Code: NoSuchVersion}
 	}
 	d.request = object.DeleteRequest{Bucket: op.bucket, Key: key, If: object.Precondition{IfMatch: parseETags(tag)}}

@@ -47,9 +47,7 @@ func (op *getObject) parse(r *request) (err error) {
 	if op.get.Part > 0 && op.get.Range != nil {
 		return &Error{Code: InvalidRequest, Message: "Cannot specify both Range header and partNumber query parameter"}
 	}
-	if op.version, err = r.nullVersion(); err != nil {
-		return err
-	}
+	op.version = r.versioned()
 	op.overrides = parseOverrides(r.Query)
 	return r.noEncryption()
 }

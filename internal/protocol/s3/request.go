@@ -24,8 +24,8 @@ func (r *request) resource() iam.Resource {
 // credentials may call where the bucket's policy lets them.
 func (r *request) operation(name string, action iam.Action, h edge.Handler) *edge.Operation {
 	var facts map[string][]string
-	if r.Query.Has("versionId") {
-		facts = versionFacts(true)
+	if r.versioned() {
+		facts = versionFacts(r.Query.Get("versionId"))
 	}
 	made := &struct { // one allocation for both
 		operation edge.Operation
@@ -38,12 +38,12 @@ func (r *request) operation(name string, action iam.Action, h edge.Handler) *edg
 	return &made.operation
 }
 
-// versionFacts is what policies may ask about the version that is named, which
-// is "null" or not served.
-func versionFacts(named bool) map[string][]string {
+// versionFacts is what policies may ask about the version that is named, "" if none
+// is.
+func versionFacts(version string) map[string][]string {
 	facts := make(map[string][]string)
-	if named {
-		facts["s3:versionid"] = []string{"null"}
+	if version != "" {
+		facts["s3:versionid"] = []string{version}
 	}
 	return facts
 }
@@ -84,20 +84,12 @@ func (r *request) encoding() (bool, error) {
 	return false, invalid("Invalid Encoding Method specified in Request")
 }
 
-// nullVersion reports whether the request names the version "null", which is the
-// only one here. Any other is NoSuchVersion.
-func (r *request) nullVersion() (bool, error) {
-	if !r.Query.Has("versionId") {
-		return false, nil
-	}
-	switch r.Query.Get("versionId") {
-	case "null":
-		return true, nil
-	case "":
-		return false, invalid("Version id cannot be the empty string")
-	}
-	return false, &Error{Code: NoSuchVersion}
-}
+// versioned reports whether the request names a version of its object, which then
+// is nullVersion: Route refuses all others.
+func (r *request) versioned() bool { return r.Query.Has("versionId") }
+
+// nullVersion is the only version of an object here.
+const nullVersion = "null"
 
 // once refuses a header of S3 that was sent twice: which one counts must not be
 // a matter of taste between signer, policy and handler.

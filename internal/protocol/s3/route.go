@@ -144,6 +144,9 @@ func (p *Protocol) Route(req *edge.Request) (*edge.Operation, error) {
 		return nil, err
 	}
 	p.expectOwner(r, operation)
+	if found.level == key && r.versioned() && req.Query.Get("versionId") != nullVersion {
+		operation.Handler = refusal{&Error{Code: NoSuchVersion}}
+	}
 	return operation, nil
 }
 
@@ -172,9 +175,12 @@ func subresource(query edge.Query) (string, error) {
 	return found, nil
 }
 
-// misplaced refuses to take a write of a part or of a version for one of the
-// whole object.
+// misplaced refuses an empty version, and to take a write of a part or of a version
+// for one of the whole object.
 func misplaced(r route, query edge.Query) error {
+	if r.level == key && query.Has("versionId") && query.Get("versionId") == "" {
+		return errEmptyVersion
+	}
 	if r.level != key || r.method != http.MethodPut && r.method != http.MethodPost {
 		return nil
 	}
@@ -191,6 +197,8 @@ func misplaced(r route, query edge.Query) error {
 	}
 	return nil
 }
+
+var errEmptyVersion = invalid("Version id cannot be the empty string")
 
 // unrouted says why a request has no operation.
 func unrouted(r route) error {

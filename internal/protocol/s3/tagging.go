@@ -26,9 +26,7 @@ const maxBucketTags = 50
 // parse reads what all have in common.
 func (t *tagging) parse(p *Protocol, r *request) (err error) {
 	t.store, t.bucket, t.key = p.store, r.bucket, r.key
-	if t.version, err = r.nullVersion(); err != nil {
-		return err
-	}
+	t.version = r.versioned()
 	t.demand, err = r.demand()
 	return err
 }
@@ -141,7 +139,7 @@ type tagDocument struct {
 func (op *putTagging) Serve(ctx context.Context, w *edge.Writer, call *edge.Call) error {
 	tags, malformed := op.tags(call)
 	if op.key != "" {
-		facts := versionFacts(op.version)
+		facts := make(map[string][]string)
 		tagFacts(facts, tags)
 		if err := call.AuthorizeWith(ctx, op.check, facts); err != nil {
 			return err

@@ -38,6 +38,7 @@ func parseUploadPartCopy(p *Protocol, r *request) (*edge.Operation, error) {
 	}
 	operation := r.operation("s3.UploadPartCopy", "s3:PutObject", op)
 	operation.Checks = append(operation.Checks, source.check())
+	source.refuse(operation)
 	operation.Facts = source.facts()
 	return operation, nil
 }
