@@ -139,12 +139,13 @@ func TestTrailer(t *testing.T) {
 	}
 }
 
-// Every algorithm, in a plain bucket and in a cache.
+// Every algorithm, in header and trailer, of an object and of a part, in a plain
+// bucket and in a cache.
 func TestChecksums(t *testing.T) {
 	const body = "The quick brown fox jumps over the lazy dog"
 	for name, want := range map[string]string{
 		"Crc32": "QU+jOQ==", "Crc32c": "ImIEBA==", "Sha1": "L9ThxnotKPzthJ7hu3bnORuT6xI=",
-		"Sha256": "16j7swfXgJRpypq8sAguT41WUeRtPNt2LQLQvzfJ5ZI=",
+		"Sha256": "16j7swfXgJRpypq8sAguT41WUeRtPNt2LQLQvzfJ5ZI=", "Crc64nvme": "12xUBUlUwUM=",
 	} {
 		for _, bucket := range []object.BucketName{"plain", "cache"} {
 			s := newServer(t, s3.Config{})
@@ -156,6 +157,18 @@ func TestChecksums(t *testing.T) {
 			wrong := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", base64.StdEncoding.DecodedLen(len(want))-strings.Count(want, "="))))
 			if response, text = s.call("PUT", "/"+string(bucket)+"/a", body, "X-Amz-Checksum-"+name, wrong); response.Code != 400 || !strings.Contains(text, "BadDigest") {
 				t.Errorf("%s: %d %s", name, response.Code, text)
+			}
+			_, text = s.call("POST", "/"+string(bucket)+"/p?uploads", "", "X-Amz-Checksum-Algorithm", name)
+			part := "/p?partNumber=1&uploadId=" + uploadID.FindStringSubmatch(text)[1]
+			for _, target := range []string{"/a", part} {
+				for sum, status := range map[string]int{want: 200, wrong: 400} {
+					r := request("PUT", "/"+string(bucket)+target, chunked(body, "x-amz-checksum-"+strings.ToLower(name)+":"+sum),
+						"X-Amz-Trailer", "x-amz-checksum-"+name, "X-Amz-Decoded-Content-Length", fmt.Sprint(len(body)), "Content-Encoding", "aws-chunked")
+					sigv4.Sign(r, rootKey, "us-east-1", "s3", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", epoch)
+					if answer := s.do(r); answer.Code != status || status == 200 && answer.Header.Get("X-Amz-Checksum-"+name) != want {
+						t.Errorf("%s in a trailer, %s: %d %s %v", name, target, answer.Code, answer.Body, answer.Header)
+					}
+				}
 			}
 			if response, text = s.call("PUT", "/"+string(bucket)+"/a", body, "Content-Md5", "nhB9nTcrtoJr2B01QqQZ1Q=="); response.Code != 400 || !strings.Contains(text, "BadDigest") {
 				t.Errorf("%s: %d %s", name, response.Code, text)
