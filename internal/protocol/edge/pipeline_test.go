@@ -216,6 +216,18 @@ func dial(t *testing.T, s *server) net.Conn {
 	return conn
 }
 
+// "OPTIONS *", which net/http likes to answer itself, goes through the pipeline.
+func TestNoRequestIsAnsweredOutside(t *testing.T) {
+	s := newServer(t, edge.Config{})
+	answer := send(t, s, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if !strings.HasPrefix(answer, "HTTP/1.1 400 ") || !strings.Contains(answer, "X-Amz-Request-Id: ") {
+		t.Errorf("answer %q", answer)
+	}
+	if len(s.events) != 1 {
+		t.Error("nobody was told")
+	}
+}
+
 func TestForwarding(t *testing.T) {
 	proxy := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	tests := []struct {
