@@ -288,6 +288,31 @@ func TestSubresourcesNeverFallBack(t *testing.T) {
 	}
 }
 
+// A parameter that is not S3's never changes which operation runs, nor its answer.
+func TestUnknownParametersChangeNothing(t *testing.T) {
+	for _, route := range s3.Routes() {
+		answers := make(map[string]string)
+		for _, more := range []string{"", "x-id=DeleteBucket", "X-Id=a&foo&Policy&UPLOADS&acl%20=&=", "prefix%00=x"} {
+			s := newServer(t, s3.Config{})
+			s.bucket("plain", object.BucketConfig{})
+			s.call(http.MethodPut, "/plain/key", "x")
+			where := target(route)
+			switch {
+			case more == "":
+			case strings.Contains(where, "?"):
+				where += "&" + more
+			default:
+				where += "?" + more
+			}
+			answer, body := s.call(route.Method, where, "")
+			answers[fmt.Sprint(s.event.Op, " ", answer.Code, " ", uploadID.ReplaceAllString(requestID.ReplaceAllString(body, ""), ""))] = where
+		}
+		if len(answers) != 1 {
+			t.Errorf("%v answers differ: %v", route, answers)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	s := newServer(t, s3.Config{})
 	s.bucket("plain", object.BucketConfig{})
