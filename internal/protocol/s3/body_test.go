@@ -313,13 +313,48 @@ func TestMultipartOfSeveral(t *testing.T) {
 	if !strings.Contains(text, "-2&#34;</ETag>") {
 		t.Fatal(text)
 	}
-	response, body := s.call("GET", "/plain/big?partNumber=3", "", "X-Amz-Checksum-Mode", "ENABLED")
+	response, body := s.call("GET", "/plain/big?partNumber=3", "")
 	if response.Code != 206 || body != "tail" || response.Header.Get("Content-Range") != "bytes 5242880-5242883/5242884" ||
 		response.Header.Get("X-Amz-Mp-Parts-Count") != "2" || response.Header.Get("X-Amz-Checksum-Crc64nvme") != "" {
 		t.Errorf("part 3: %d %q %v", response.Code, body, response.Header)
 	}
 	if response, body := s.call("GET", "/plain/big", ""); response.Code != 200 || body != parts[0]+parts[1] {
 		t.Errorf("whole: %d, %d bytes", response.Code, len(body))
+	}
+}
+
+// A read of a part brings the part's checksum, of the object's algorithm and type.
+func TestChecksumOfPart(t *testing.T) {
+	for algorithm, kind := range map[string]string{"SHA256": "COMPOSITE", "CRC32": "FULL_OBJECT"} {
+		s := newServer(t, s3.Config{})
+		s.bucket("plain", object.BucketConfig{})
+		_, text := s.call("POST", "/plain/big?uploads", "", "X-Amz-Checksum-Algorithm", algorithm, "X-Amz-Checksum-Type", kind)
+		id := uploadID.FindStringSubmatch(text)[1]
+		header := "X-Amz-Checksum-" + algorithm
+		var doc strings.Builder
+		sums := make(map[int]string)
+		for number, part := range map[int]string{1: strings.Repeat("a", object.MinPartSize), 3: "tail"} {
+			answer, _ := s.call("PUT", fmt.Sprintf("/plain/big?uploadId=%s&partNumber=%d", id, number), part)
+			sums[number] = answer.Header.Get(header)
+		}
+		for _, part := range [][2]string{{"1", "79b281060d337b9b2b84ccf390adcf74"}, {"3", "7aea2552dfe7eb84b9443b6fc9ba6e01"}} {
+			fmt.Fprintf(&doc, "<Part><PartNumber>%s</PartNumber><ETag>%s</ETag></Part>", part[0], part[1])
+		}
+		if answer, text := s.call("POST", "/plain/big?uploadId="+id, "<CompleteMultipartUpload>"+doc.String()+"</CompleteMultipartUpload>"); answer.Code != 200 {
+			t.Fatal(text)
+		}
+		for _, method := range []string{"GET", "HEAD"} {
+			for number, want := range sums {
+				answer, _ := s.call(method, fmt.Sprintf("/plain/big?partNumber=%d", number), "", "X-Amz-Checksum-Mode", "ENABLED")
+				if answer.Code != 206 || answer.Header.Get(header) != want || want == "" || answer.Header.Get("X-Amz-Checksum-Type") != kind {
+					t.Errorf("%s of part %d: %d %v, want %s", method, number, answer.Code, answer.Header, want)
+				}
+			}
+			answer, _ := s.call(method, "/plain/big", "", "X-Amz-Checksum-Mode", "ENABLED", "Range", fmt.Sprintf("bytes=0-%d", object.MinPartSize-1))
+			if answer.Code != 206 || answer.Header.Get(header) != "" {
+				t.Errorf("%s of a range: %d %v", method, answer.Code, answer.Header)
+			}
+		}
 	}
 }
 

@@ -46,8 +46,8 @@ type demand struct {
 
 // demand parses Content-MD5 and the checksum headers.
 func (r *request) demand() (d demand, err error) {
-	if text := r.header("Content-Md5"); text != "" {
-		if d.md5, err = base64.StdEncoding.DecodeString(text); err != nil || len(d.md5) != md5.Size {
+	if sent := r.Header["Content-Md5"]; len(sent) > 0 {
+		if d.md5, err = base64.StdEncoding.DecodeString(sent[0]); err != nil || len(d.md5) != md5.Size {
 			return d, &Error{Code: InvalidDigest, Message: "The Content-MD5 you specified is not valid."}
 		}
 	}
@@ -122,9 +122,10 @@ func parseChecksum(name, text string) (object.Checksum, error) {
 	return sum, nil
 }
 
-// checksumText is a checksum as S3 writes it.
+// checksumText is a checksum as S3 writes it. That of a part of a composite one has
+// no number of parts.
 func checksumText(sum object.Checksum) string {
-	if sum.Composite {
+	if sum.Composite && sum.Parts > 0 {
 		return sum.Base64() + "-" + strconv.Itoa(sum.Parts)
 	}
 	return sum.Base64()

@@ -63,13 +63,13 @@ func (op *getObject) Serve(ctx context.Context, w *edge.Writer, call *edge.Call)
 		return op.refuse(ctx, w, reader, err)
 	}
 	defer func() { _ = reader.Body.Close() }() // of what was read nothing is lost
-	w.WriteHeader(op.header(w.Header(), reader))
+	w.WriteHeader(op.header(ctx, w.Header(), reader))
 	_, err = w.ReadFrom(reader.Body)
 	return err
 }
 
 // header fills in the answer's header and returns its status.
-func (op *getObject) header(h http.Header, r *object.Reader) (status int) {
+func (op *getObject) header(ctx context.Context, h http.Header, r *object.Reader) (status int) {
 	set := describeObject(h, &r.Info)
 	set.add("Content-Length", strconv.FormatInt(r.Length, 10))
 	if op.version {
@@ -79,14 +79,32 @@ func (op *getObject) header(h http.Header, r *object.Reader) (status int) {
 		set.add("X-Amz-Mp-Parts-Count", strconv.Itoa(r.Info.Parts))
 	}
 	op.overrides.apply(h)
+	if op.checksums && op.get.Range == nil {
+		addChecksum(h, op.checksum(ctx, r))
+	}
 	if op.get.Range == nil && op.get.Part == 0 || r.Length == 0 { // no Content-Range can name nothing
-		if op.checksums {
-			addChecksum(h, r.Info.Digest.Checksum)
-		}
 		return http.StatusOK
 	}
 	set.add("Content-Range", contentRange(r.Offset, r.Length, r.Info.Size))
 	return http.StatusPartialContent
+}
+
+// checksum returns the checksum of what is read: the whole object, or one part of
+// it if the part has one of the object's kind.
+func (op *getObject) checksum(ctx context.Context, r *object.Reader) object.Checksum {
+	sum := r.Info.Digest.Checksum
+	if op.get.Part == 0 || r.Info.Parts == 0 {
+		return sum
+	}
+	parts, err := op.store.ObjectParts(ctx, op.get.Bucket, op.get.Key, op.get.Part-1, 1)
+	if err != nil || len(parts) == 0 || parts[0].Digest.Checksum.Algorithm != sum.Algorithm {
+		return object.Checksum{}
+	}
+	if now, err := op.store.Head(ctx, op.get.Bucket, op.get.Key); err != nil || now.Version != r.Info.Version {
+		return object.Checksum{} // the parts may be another object's
+	}
+	sum.Value, sum.Parts = parts[0].Digest.Checksum.Value, 0
+	return sum
 }
 
 // refuse completes the answer without the object: 304 says what the current one

@@ -27,7 +27,7 @@ func (op *headObject) Serve(ctx context.Context, w *edge.Writer, call *edge.Call
 	if err != nil {
 		return op.refuse(ctx, w, reader, err)
 	}
-	w.WriteHeader(op.header(w.Header(), reader))
+	w.WriteHeader(op.header(ctx, w.Header(), reader))
 	return nil
 }
 

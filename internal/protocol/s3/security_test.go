@@ -329,6 +329,7 @@ func TestLimits(t *testing.T) {
 		{"an upload that is none", "GET", "/plain/a?uploadId=%ff", "", "valid UTF-8", nil},
 		{"a prefix that no bucket has", "GET", "/?prefix=%ff", "", "valid UTF-8", nil},
 		{"part number of a read", "GET", "/plain/a?partNumber=99999999999", "", "InvalidArgument", nil},
+		{"an empty Content-MD5", "PUT", "/plain/a", "x", "InvalidDigest", []string{"Content-Md5", ""}},
 		{"number of tags", "PUT", "/plain/a", "", "BadRequest", []string{"X-Amz-Tagging", "a&b&c&d&e&f&g&h&i&j&k"}},
 		{"length of a tag", "PUT", "/plain/a", "", "InvalidTag", []string{"X-Amz-Tagging", strings.Repeat("k", 129)}},
 		{"two checksums", "PUT", "/plain/a", "", "Expecting a single", []string{"X-Amz-Checksum-Crc32", "AAAAAA==", "X-Amz-Checksum-Sha1", "AAAA"}},
