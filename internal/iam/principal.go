@@ -69,6 +69,10 @@ type Principal struct {
 	Claims    map[string][]string // of the token that a session was made from: "sub", "iss", "groups", …
 	Expires   time.Time           // zero for credentials that do not expire
 
+	// Until is when getting and putting objects ends too: at Expires or some time
+	// after it, so that expiry does not fail the build that is running.
+	Until time.Time
+
 	// Inline is a session's own policy, nil if it has none. (A service account's
 	// is looked up, so that a change counts at once.)
 	Inline *Policy

@@ -2,9 +2,17 @@ package iam
 
 import "time"
 
+// The bounds of a session's length. AWS's protocol knows none below 15 minutes;
+// a client that renews by itself may want less. sccache renews two minutes before
+// the end.
+const (
+	MinSession = 3 * time.Minute
+	MaxSession = 365 * 24 * time.Hour
+)
+
 // SessionSpec is what to make a session of.
 type SessionSpec struct {
-	Duration time.Duration // 0 means an hour
+	Duration time.Duration // MinSession to MaxSession; 0 means an hour
 	Policy   []byte        // of the session; empty: all that the parent may. Compact, at most 2,048 bytes
 
 	// Renew is how long after now the session may be renewed by its own token; 0

@@ -26,12 +26,12 @@ func (s *Service) Authorize(ctx context.Context, who iam.Principal, check iam.Ch
 		return iam.Decision{Reason: why}
 	}
 	if who.Kind == iam.Session && !now.Before(who.Expires) {
-		if now.After(who.Expires.Add(Grace)) || check.Action != "s3:GetObject" && check.Action != "s3:PutObject" {
+		if !now.Before(who.Until) || check.Action != "s3:GetObject" && check.Action != "s3:PutObject" {
 			return iam.Decision{Expired: true, Reason: ErrExpired.Error()}
 		}
 		if s.late.first(who.Session) {
 			s.config.Logger.WarnContext(ctx, "session goes on after its end", "access_key", string(who.AccessKey),
-				"user", string(who.User), "expired", who.Expires, "refused_from", who.Expires.Add(Grace))
+				"user", string(who.User), "expired", who.Expires, "refused_from", who.Until)
 		}
 	}
 	policy, err := s.bucketPolicy(ctx, check.Resource.Bucket)

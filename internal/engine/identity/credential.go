@@ -12,7 +12,7 @@ import (
 // Credential returns the credential that signs with an access key. An unknown,
 // disabled or expired key is Unauthenticated of noun AccessKey; a token that is
 // not ours, does not fit the key or was revoked is Unauthenticated of noun
-// Session, one that ended longer than Grace ago of noun ExpiredSession.
+// Session, one whose grace is over too of noun ExpiredSession.
 func (s *Service) Credential(_ context.Context, id iam.AccessKeyID, sessionToken string) (iam.Credential, error) {
 	if sessionToken != "" {
 		return s.sessionCredential(id, sessionToken)
@@ -85,11 +85,11 @@ func (s *Service) sessionCredential(id iam.AccessKeyID, wire string) (iam.Creden
 	if err != nil {
 		return iam.Credential{}, err
 	}
-	if now.After(t.Expires.Add(Grace)) {
+	if !now.Before(t.Until) {
 		return iam.Credential{}, expired(id)
 	}
 	p := iam.Principal{
-		Kind: iam.Session, Parent: t.Kind, User: parent, AccessKey: id, Claims: t.Claims, Expires: t.Expires,
+		Kind: iam.Session, Parent: t.Kind, User: parent, AccessKey: id, Claims: t.Claims, Expires: t.Expires, Until: t.Until,
 		Inline: t.inline, Session: t.Family, Mapped: t.Mapped,
 	}
 	if t.Kind == iam.User {

@@ -116,7 +116,7 @@ func (d *document) clone() *document {
 // prune forgets what time has made meaningless.
 func (d *document) prune(now time.Time) {
 	maps.DeleteFunc(d.Revoked, func(_ string, until time.Time) bool { return now.After(until) })
-	maps.DeleteFunc(d.RevokedBefore, func(_ iam.UserName, at time.Time) bool { return now.Sub(at) > MaxSession+Grace })
+	maps.DeleteFunc(d.RevokedBefore, func(_ iam.UserName, at time.Time) bool { return now.Sub(at) > iam.MaxSession+Grace })
 }
 
 // with and without return a sorted slice with or without some names.

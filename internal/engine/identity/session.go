@@ -13,16 +13,31 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// The bounds of a session.
 const (
-	MinSession     = 15 * time.Minute
-	MaxSession     = 365 * 24 * time.Hour
+	// DefaultSession is the length of a session that asks for none.
 	DefaultSession = time.Hour
 
 	// Grace is how long after its end a session may still get and put objects,
-	// so that expiry does not fail the build that is running.
+	// so that expiry does not fail the build that is running. One that was asked
+	// for less than Grace has none: whoever wants it so short renews it, and its
+	// end is meant to be one.
 	Grace = 15 * time.Minute
 )
+
+func grace(asked time.Duration) time.Duration {
+	if asked < Grace {
+		return 0
+	}
+	return Grace
+}
+
+// checkDuration refuses a length that no session has.
+func checkDuration(d time.Duration) error {
+	if d < iam.MinSession || d > iam.MaxSession {
+		return fault.Wrap(fault.Invalid, fault.Session, "", fmt.Errorf("a session lasts %d to %d seconds", int(iam.MinSession.Seconds()), int(iam.MaxSession.Seconds())))
+	}
+	return nil
+}
 
 // AssumeRole makes a session of a user or of root. It is Denied for credentials
 // that are derived themselves.
@@ -47,8 +62,8 @@ func (s *Service) begin(t token, spec iam.SessionSpec) (iam.SessionKey, error) {
 	if spec.Duration == 0 {
 		spec.Duration = DefaultSession
 	}
-	if spec.Duration < MinSession || spec.Duration > MaxSession {
-		return iam.SessionKey{}, fault.Wrap(fault.Invalid, fault.Session, "", fmt.Errorf("a session lasts %d to %d seconds", int(MinSession.Seconds()), int(MaxSession.Seconds())))
+	if err := checkDuration(spec.Duration); err != nil {
+		return iam.SessionKey{}, err
 	}
 	policy, err := inlinePolicy(spec.Policy, iam.MaxSessionPolicySize)
 	if err != nil {
@@ -58,18 +73,19 @@ func (s *Service) begin(t token, spec iam.SessionSpec) (iam.SessionKey, error) {
 	t.Policy, t.Began = policy, now
 	last := now.Add(spec.Duration)
 	if spec.Renew > 0 {
-		t.RenewTill = now.Add(min(spec.Renew, MaxSession))
+		t.RenewTill = now.Add(min(spec.Renew, iam.MaxSession))
 		last = later(last, t.RenewTill)
 	}
 	t.Family = newFamily(now, last)
-	return s.issue(t, now, spec.Duration)
+	return s.issue(t, now.Add(spec.Duration), grace(spec.Duration))
 }
 
-// issue gives a token fresh keys and seals it.
-func (s *Service) issue(t token, now time.Time, d time.Duration) (iam.SessionKey, error) {
+// issue gives a token fresh keys that end at expires, and seals it.
+func (s *Service) issue(t token, expires time.Time, grace time.Duration) (iam.SessionKey, error) {
 	t.AccessKey = iam.AccessKeyID("LT" + randomText(18, upperAlphabet))
 	t.Secret = storedSecret(randomText(40, mixedAlphabet))
-	t.Expires = now.Add(d).Truncate(time.Second)
+	t.Expires = expires.Truncate(time.Second)
+	t.Until = t.Expires.Add(grace)
 	wire, err := t.seal(s.sealer)
 	if err != nil {
 		return iam.SessionKey{}, err
@@ -99,10 +115,10 @@ func (s *Service) Renew(_ context.Context, wire string, d time.Duration) (iam.Se
 	if d == 0 {
 		d = DefaultSession
 	}
-	if d < MinSession || d > MaxSession {
-		return iam.SessionKey{}, fault.Wrap(fault.Invalid, fault.Session, "", fmt.Errorf("a session lasts %d to %d seconds", int(MinSession.Seconds()), int(MaxSession.Seconds())))
+	if err := checkDuration(d); err != nil {
+		return iam.SessionKey{}, err
 	}
-	return s.issue(t.token, now, min(d, t.RenewTill.Sub(now)))
+	return s.issue(t.token, now.Add(min(d, t.RenewTill.Sub(now))), grace(d))
 }
 
 // ErrExpired is the cause of the Unauthenticated fault of a session that ended.

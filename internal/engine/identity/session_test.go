@@ -92,7 +92,7 @@ func TestWhoMayAssume(t *testing.T) {
 		}
 	}
 	for name, spec := range map[string]iam.SessionSpec{
-		"too short":  {Duration: 899 * time.Second},
+		"too short":  {Duration: 179 * time.Second},
 		"too long":   {Duration: 365*24*time.Hour + time.Second},
 		"bad policy": {Policy: []byte(`{"Statement":[{}]}`)},
 		"big policy": {Policy: statement("Allow", "s3:GetObject", strings.Repeat("b", 2048))},
@@ -178,6 +178,53 @@ func TestGrace(t *testing.T) {
 	}
 	if _, err := w.Credential(t.Context(), s.AccessKey, s.Token); fault.As(err).Noun != fault.ExpiredSession {
 		t.Errorf("after the grace: %v", err)
+	}
+}
+
+// TestShortSessions have no grace: who asks for less than a quarter of an hour
+// renews, and means it.
+func TestShortSessions(t *testing.T) {
+	w := newWorld(t)
+	w.user("alice", "consoleAdmin")
+	spec := iam.SessionSpec{Duration: iam.MinSession, Renew: 4 * time.Minute}
+	first := w.session(spec)
+	began := w.now
+	w.now = began.Add(time.Minute)
+	renewed, err := w.Renew(t.Context(), first.Token, iam.MinSession)
+	must(t, err)
+	for _, step := range []struct {
+		after          time.Duration
+		first, renewed bool
+	}{{3*time.Minute - time.Second, true, true}, {3 * time.Minute, false, true}, {4 * time.Minute, false, false}} {
+		w.now = began.Add(step.after)
+		for _, action := range []iam.Action{"s3:GetObject", "s3:PutObject", "s3:ListBucket"} {
+			if got := w.may(first.AccessKey, first.Token, action, "b/k"); got != step.first {
+				t.Errorf("after %v: %s is %v, want %v", step.after, action, got, step.first)
+			}
+			if got := w.may(renewed.AccessKey, renewed.Token, action, "b/k"); got != step.renewed {
+				t.Errorf("renewed, after %v: %s is %v, want %v", step.after, action, got, step.renewed)
+			}
+		}
+	}
+	for name, s := range map[string]iam.SessionKey{"first": first, "renewed": renewed} {
+		if _, err := w.Credential(t.Context(), s.AccessKey, s.Token); fault.As(err).Noun != fault.ExpiredSession {
+			t.Errorf("%s after its end: %v", name, err)
+		}
+	}
+}
+
+// TestCutShort: a session that its bound cuts short was meant to be longer, and
+// keeps its grace.
+func TestCutShort(t *testing.T) {
+	w := newWorld(t)
+	w.user("alice", "consoleAdmin")
+	s := w.session(iam.SessionSpec{Duration: 15 * time.Minute, Renew: 16 * time.Minute})
+	w.now = w.now.Add(14 * time.Minute)
+	last, err := w.Renew(t.Context(), s.Token, 0)
+	must(t, err)
+	w.now = w.now.Add(10 * time.Minute)
+	if !w.may(last.AccessKey, last.Token, "s3:PutObject", "b/k") || w.may(last.AccessKey, last.Token, "s3:ListBucket", "b/k") {
+		t.Error("an hour's session that was cut to two minutes has no grace")
 	}
 }
 

@@ -30,6 +30,7 @@ type token struct {
 	Policy    json.RawMessage     `json:"p,omitempty"`
 	Began     time.Time           `json:"b"`
 	Expires   time.Time           `json:"x"`
+	Until     time.Time           `json:"e"` // getting and putting objects
 	RenewTill time.Time           `json:"r,omitzero"`
 }
 

@@ -54,7 +54,8 @@ type Issuer struct {
 	// match one of; one that starts with "!" excludes. Needed with PolicyClaim.
 	AllowedPolicies []string
 
-	// MaxSession is the longest session made from a token. 0 means 24 hours.
+	// MaxSession is the longest session made from a token, from iam.MinSession to
+	// iam.MaxSession. 0 means 24 hours.
 	MaxSession time.Duration
 
 	// Client is what the console needs to log users in; STS does not.
@@ -137,11 +138,11 @@ func (i *Issuer) check() error {
 			return fmt.Errorf("algorithm %q is not one of %s", alg, strings.Join(asymmetric, ", "))
 		}
 	}
-	if i.MaxSession < 0 || i.MaxSession > 365*24*time.Hour {
-		return errors.New("the longest session is not between 0 and 365 days")
-	}
 	if i.MaxSession == 0 {
 		i.MaxSession = 24 * time.Hour
+	}
+	if i.MaxSession < iam.MinSession || i.MaxSession > iam.MaxSession {
+		return fmt.Errorf("the longest session, %v, is not between %v and %v", i.MaxSession, iam.MinSession, iam.MaxSession)
 	}
 	if err := i.checkAudiences(); err != nil {
 		return err

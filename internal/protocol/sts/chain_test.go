@@ -48,7 +48,10 @@ const cachePolicy = `{"Version":"2012-10-17","Statement":[
  {"Effect":"Allow","Action":["s3:GetObject","s3:PutObject","s3:DeleteObject"],"Resource":["arn:aws:s3:::cache/*"]},
  {"Effect":"Allow","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::cache"]}]}`
 
-func newChain(t *testing.T) *chain {
+func newChain(t *testing.T) *chain { t.Helper(); return newBoundedChain(t, 3*time.Hour) }
+
+// newBoundedChain is newChain whose issuer's sessions last at most longest.
+func newBoundedChain(t *testing.T, longest time.Duration) *chain {
 	t.Helper()
 	c := &chain{}
 	c.at.Store(&at)
@@ -67,7 +70,7 @@ func newChain(t *testing.T) *chain {
 		check(t, err)
 	}
 	tokens, err := oidc.New(oidc.Config{Now: c.now, Issuers: []oidc.Issuer{{
-		URL: c.issuer.URL, Audiences: []string{"larder"}, MaxSession: 3 * time.Hour,
+		URL: c.issuer.URL, Audiences: []string{"larder"}, MaxSession: longest,
 		Rules: []oidc.Rule{{Match: map[string][]string{"team": {"build"}}, Policies: []string{"cache-rw"}}},
 	}}})
 	check(t, err)
@@ -299,6 +302,41 @@ func TestExpiryInTheMiddleOfABuild(t *testing.T) {
 		if got := c.rights(t, key); got != step.want {
 			t.Errorf("at %s: %q, want %q", c.now().Sub(at), got, step.want)
 		}
+	}
+}
+
+// TestShortKeys: a build may ask for keys of three minutes, and an issuer's bound
+// may allow no longer ones. They end at their end.
+func TestShortKeys(t *testing.T) {
+	for name, ask := range map[string]struct {
+		max   time.Duration
+		query string
+	}{"asked for": {3 * time.Hour, "?duration=3m"}, "bound": {3 * time.Minute, ""}} {
+		t.Run(name, func(t *testing.T) {
+			c := newBoundedChain(t, ask.max)
+			status, key, expires := c.ask(t, c.jwt(t, "s", "build"), ask.query)
+			if status != http.StatusOK || !expires.Equal(at.Add(3*time.Minute)) {
+				t.Fatalf("%d, ends at %s", status, expires)
+			}
+			c.advance(3*time.Minute - time.Second)
+			if got := c.rights(t, key); got != everything {
+				t.Errorf("before their end: %q", got)
+			}
+			c.advance(time.Second)
+			if got := c.rights(t, key); got != "" {
+				t.Errorf("after their end: %q", got)
+			}
+			if status, answer := c.send(t, key, http.MethodGet, "/cache/k", ""); status != http.StatusBadRequest || !strings.Contains(answer, "ExpiredToken") {
+				t.Errorf("after their end: %d %s", status, answer)
+			}
+		})
+	}
+	c := newBoundedChain(t, 3*time.Minute)
+	if status, _, _ := c.ask(t, c.jwt(t, "s", "build"), "?duration=4m"); status != http.StatusBadRequest {
+		t.Errorf("above the bound: %d", status)
+	}
+	if status, answer := c.send(t, sigv4.Key{}, http.MethodPost, "/", webIdentity(c.jwt(t, "s", "build")).Encode()+"&DurationSeconds=900&Version=2011-06-15"); code(answer) != "ValidationError" {
+		t.Errorf("above the bound, by STS: %d %s", status, answer)
 	}
 }
 

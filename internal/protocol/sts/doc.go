@@ -14,7 +14,8 @@
 // Credentials are made and remembered elsewhere (Sessions), outside tokens are
 // verified elsewhere (Tokens). Here are the wire forms, and what is refused before
 // anything is made: sessions of sessions, policies above 2,048 bytes, durations
-// outside 900 s to 365 days or above the issuer's bound, tokens in the clear.
+// below 900 s (of Endpoint 180 s), above 365 days or the issuer's bound, tokens in
+// the clear.
 //
 // Failures are counted for each address. From one that fails too often, tokens
 // are verified one after the other, and failures are answered "Throttling"; what

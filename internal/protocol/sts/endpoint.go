@@ -62,8 +62,8 @@ func (e *Endpoint) routeExchange(req *edge.Request) (*edge.Operation, error) {
 	var duration time.Duration
 	if text := req.Query.Get("duration"); text != "" {
 		var err error
-		if duration, err = time.ParseDuration(text); err != nil || duration < MinDuration || duration > MaxDuration {
-			return nil, invalid("duration is not between 15m and 8760h.")
+		if duration, err = time.ParseDuration(text); err != nil || duration < iam.MinSession || duration > iam.MaxSession {
+			return nil, invalid("duration is not between 3m and 8760h.")
 		}
 	}
 	return &edge.Operation{Name: "sts.Credentials", Auth: edge.Public, Handler: edge.HandlerFunc(

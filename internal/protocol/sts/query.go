@@ -192,7 +192,7 @@ func plain(err error) string {
 func parseDuration(text string) (time.Duration, error) {
 	seconds, err := strconv.ParseUint(text, 10, 31)
 	d := time.Duration(seconds) * time.Second
-	if err != nil || d < MinDuration || d > MaxDuration {
+	if err != nil || d < MinDuration || d > iam.MaxSession {
 		return 0, invalid("DurationSeconds is not a number from 900 to 31536000.")
 	}
 	return d, nil

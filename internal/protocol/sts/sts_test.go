@@ -379,6 +379,8 @@ func TestEndpoint(t *testing.T) {
 		{"wrong session token", "GET", "", nil, []string{"Authorization: LT1.other"}, 403, "InvalidClientTokenId"},
 		{"signed with a user's key", "GET", "", as("user"), nil, 403, "InvalidClientTokenId"},
 		{"longer than the issuer allows", "GET", "?duration=7h", nil, []string{"Authorization: good.larder.x"}, 400, "ValidationError"},
+		{"shortest", "GET", "?duration=3m", nil, []string{"Authorization: good.larder.x"}, 200, ""},
+		{"too short", "GET", "?duration=179s", nil, []string{"Authorization: good.larder.x"}, 400, "ValidationError"},
 		{"absurd duration", "GET", "?duration=-1h", nil, []string{"Authorization: good.larder.x"}, 400, "ValidationError"},
 		{"in the clear behind a proxy", "GET", "", nil, []string{"Authorization: good.larder.x", "X-Forwarded-For: 203.0.113.1"}, 403, "AccessDenied"},
 		{"a client that claims TLS", "GET", "", nil, []string{"Authorization: good.larder.x", "X-Forwarded-For: 203.0.113.1", "X-Forwarded-Proto: https"}, 403, "AccessDenied"},
