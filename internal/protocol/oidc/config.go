@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -79,6 +80,10 @@ type Config struct {
 	// Skew is how far clocks may be apart. 0 means one minute.
 	Skew time.Duration
 
+	// Patience is how long discovery and keys together may take. 0 means ten
+	// seconds.
+	Patience time.Duration
+
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -96,6 +101,12 @@ func (c *Config) check() error {
 	}
 	if c.Skew == 0 {
 		c.Skew = time.Minute
+	}
+	if c.Patience < 0 {
+		return errors.New("the patience with issuers is negative")
+	}
+	if c.Patience == 0 {
+		c.Patience = 10 * time.Second
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -164,10 +175,17 @@ func (i *Issuer) checkURLs() error {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
 		return fmt.Errorf("%q is not the URL of a discovery document", i.Discovery)
+	case nowhereHost(u.Hostname()):
+		return fmt.Errorf("%q is a link-local or other address that no issuer has", i.Discovery)
 	case u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()):
 		return nil
 	}
 	return fmt.Errorf("%q is neither https nor on this machine", i.Discovery)
+}
+
+func nowhereHost(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && nowhere(ip.Unmap())
 }
 
 func loopback(host string) bool {

@@ -19,9 +19,10 @@
 //
 // A server that fetches is a server that can be sent somewhere: every URL comes
 // from the configuration, or from the discovery document of such a URL and then
-// not on loopback or a link-local address; https except on loopback; no
-// redirects; answers and times are bounded. An unknown key id makes an issuer's
-// keys be fetched again, at most once in ten seconds.
+// not on loopback; none leads to a link-local address; https except on loopback,
+// judged by the address that is dialled; no redirects; answers and times are
+// bounded. An unknown key id makes an issuer's keys be fetched again, at most once
+// in ten seconds.
 //
 // All types are safe for concurrent use. Nothing runs in the background.
 package oidc

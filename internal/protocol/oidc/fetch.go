@@ -63,7 +63,7 @@ func (i *Issuer) discover(ctx context.Context) (*url.URL, error) {
 	if err != nil || keys.Host == "" || keys.User != nil {
 		return nil, fmt.Errorf("%s: jwks_uri %q is not a URL", i.Discovery, found.Keys)
 	}
-	if keys.Scheme != "https" && (keys.Scheme != "http" || keys.Host != from.Host) {
+	if keys.Scheme != "https" && !sameServer(keys, from) {
 		return nil, fmt.Errorf("%s: jwks_uri %q is not https", i.Discovery, found.Keys)
 	}
 	return keys, nil
@@ -108,33 +108,36 @@ func (i *Issuer) get(ctx context.Context, u *url.URL) ([]byte, error) {
 }
 
 // client returns a client for one URL: without redirects, with the issuer's
-// certificates, and confined if the URL is not one of the configuration.
+// certificates, and confined to where the issuer can be.
 func (i *Issuer) client(u *url.URL) (*http.Client, error) {
 	configured, err := url.Parse(i.Discovery)
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: fetchLimit}
-	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
-	if err == nil && proxy == nil && u.Host != configured.Host {
-		dialer.Control = confined
-	}
 	roots, err := i.roots()
 	if err != nil {
 		return nil, err
 	}
+	transport := &http.Transport{
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableKeepAlives:      true,
+	}
+	dialer := &net.Dialer{}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+	if err == nil && proxy != nil && u.Scheme == "https" {
+		transport.Proxy = http.ProxyURL(proxy) // which says itself where it goes
+	} else {
+		dialer.Control = confined(u, sameServer(u, configured))
+	}
+	transport.DialContext = dialer.DialContext
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    fetchLimit,
-			MaxResponseHeaderBytes: 64 << 10,
-			DisableKeepAlives:      true,
-		},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }
+
+func sameServer(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
 
 func (i *Issuer) roots() (*x509.CertPool, error) {
 	if i.CAFile == "" {
@@ -151,18 +154,28 @@ func (i *Issuer) roots() (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// confined refuses connections to where only this machine or its cloud's metadata
-// service answers. It sees the address that is really dialled, after resolution.
-func confined(_, address string, _ syscall.RawConn) error {
-	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
+// confined refuses connections to where the issuer cannot be: where only this
+// machine or its cloud's metadata service answers, unless the configuration named
+// this machine, and off this machine in the clear. It sees the address that is
+// really dialled, after resolution, so that a name cannot lead elsewhere than it
+// did when it was judged.
+func confined(u *url.URL, configured bool) func(network, address string, _ syscall.RawConn) error {
+	return func(_, address string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		ip := to.Addr().Unmap()
+		if nowhere(ip) || ip.IsLoopback() && !configured || !ip.IsLoopback() && u.Scheme != "https" {
+			return fmt.Errorf("%s leads to %s, where its issuer cannot be", u.Host, ip)
+		}
+		return nil
 	}
-	ip := to.Addr().Unmap()
-	if ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || ip == metadataV6 {
-		return fmt.Errorf("the issuer's jwks_uri leads to %s, which an issuer elsewhere cannot mean", ip)
-	}
-	return nil
+}
+
+// nowhere reports whether no issuer can be at an address.
+func nowhere(ip netip.Addr) bool {
+	return ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || ip.WithZone("") == metadataV6
 }
 
 // metadataV6 is the IPv6 address of AWS's instance metadata.

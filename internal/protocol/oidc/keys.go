@@ -17,7 +17,6 @@ const (
 	keysFresh   = 15 * time.Minute // a key that the issuer withdrew is accepted no longer than this
 	keysUsable  = 24 * time.Hour   // unless the issuer cannot be reached
 	keysRetry   = 10 * time.Second // between two fetches, whatever tokens arrive
-	fetchLimit  = 10 * time.Second // for discovery and keys together
 	maxKeys     = 64               // of one issuer
 	minRSA      = 2048             // bits
 	maxDocument = 1 << 20          // bytes of a discovery document or key set
@@ -28,14 +27,15 @@ var errUnknownKey = errors.New("no key of the issuer made its signature")
 
 // keySet holds the keys of one issuer.
 type keySet struct {
-	load  func(context.Context) ([]jose.JSONWebKey, error)
-	now   func() time.Time
-	group singleflight.Group
+	load     func(context.Context) ([]jose.JSONWebKey, error)
+	patience time.Duration // with a fetch
+	now      func() time.Time
+	group    singleflight.Group
 
 	mu      sync.Mutex // guards what follows; no lock is taken and nothing fetched under it
 	keys    []jose.JSONWebKey
 	fetched time.Time // when keys arrived
-	tried   time.Time // when a fetch last began
+	tried   time.Time // when a fetch last began or ended
 	err     error     // of the last fetch
 }
 
@@ -99,11 +99,12 @@ func (s *keySet) fetch(ctx context.Context) {
 	if early {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	keys, err := s.load(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tried = s.now() // a slow issuer leaves time to those who do not need it
 	if s.err = err; err == nil {
 		s.keys, s.fetched = keys, s.now()
 	}

@@ -1,6 +1,7 @@
 package oidc_test
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,8 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,11 +39,13 @@ type issuer struct {
 	keys      []jose.JSONWebKey
 	discovery map[string]any
 	bearer    string
+
+	waiting chan (<-chan struct{}) // the ends of fetches of /slow
 }
 
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
-	i := &issuer{}
+	i := &issuer{waiting: make(chan (<-chan struct{}), 10)}
 	i.Server = httptest.NewServer(i)
 	t.Cleanup(i.Close)
 	i.discovery = map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/keys"}
@@ -60,8 +65,22 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/keys":
 		i.fetches.Add(1)
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: i.keys})
-	case "/moved":
+	case "/moved", "/moved/.well-known/openid-configuration":
 		http.Redirect(w, r, "/keys", http.StatusFound)
+	case "/huge":
+		_, _ = w.Write(make([]byte, 2<<20))
+	case "/bomb":
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		for range 64 {
+			_, _ = z.Write(make([]byte, 1<<20))
+		}
+		_ = z.Close()
+	case "/slow":
+		i.mu.Unlock()
+		i.waiting <- r.Context().Done()
+		<-r.Context().Done()
+		i.mu.Lock()
 	default:
 		http.NotFound(w, r)
 	}
@@ -360,13 +379,18 @@ func TestDiscoveryIsConfined(t *testing.T) {
 		"keys link-local":    {"jwks_uri": "https://169.254.169.254/latest/meta-data"},
 		"keys in a file":     {"jwks_uri": "file:///etc/passwd"},
 		"keys behind a user": {"jwks_uri": "https://user:secret@example.com/keys"},
-		"keys by redirect":   nil,
+		"keys in the cloud":  {"jwks_uri": "https://[fd00:ec2::254]/latest/meta-data"},
+		"keys nowhere":       {"jwks_uri": "https://0.0.0.0:1/keys"},
+		"keys on localhost":  {"jwks_uri": "https://localhost:1/keys"},
+		"keys without end":   {"jwks_uri": "/huge"},
+		"keys that swell":    {"jwks_uri": "/bomb"},
+		"keys by redirect":   {"jwks_uri": "/moved"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := newIssuer(t)
 			i.publish(s)
-			if change == nil {
-				change = map[string]any{"jwks_uri": i.URL + "/moved"}
+			if path, _ := change["jwks_uri"].(string); strings.HasPrefix(path, "/") {
+				change["jwks_uri"] = i.URL + path
 			}
 			maps.Copy(i.discovery, change)
 			_, err := newVerifier(t, c, i.config()).Verify(t.Context(), s.token(t, i.good(c, nil)))
@@ -376,10 +400,166 @@ func TestDiscoveryIsConfined(t *testing.T) {
 			if i.fetches.Load()+elsewhere.fetches.Load() != 0 {
 				t.Error("keys were fetched")
 			}
-			if strings.Contains(name, "loopback") && !strings.Contains(err.Error(), "leads to") {
-				t.Errorf("it was dialled: %v", err)
+			for why, names := range map[string]string{
+				"leads to": "keys on loopback, keys link-local, keys in the cloud, keys nowhere, keys on localhost", "longer than": "keys without end, keys that swell",
+			} {
+				if strings.Contains(names, name) && !strings.Contains(err.Error(), why) {
+					t.Errorf("not for the right reason: %v", err)
+				}
 			}
 		})
+	}
+	i := newIssuer(t)
+	config := i.config()
+	config.Discovery = i.URL + "/moved/.well-known/openid-configuration"
+	if _, err := newVerifier(t, c, config).Verify(t.Context(), s.token(t, i.good(c, nil))); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "302") {
+		t.Errorf("a discovery document by redirect: %v", err)
+	}
+}
+
+// TestKeysInTheClear: what was discovered over TLS is not fetched without it.
+func TestKeysInTheClear(t *testing.T) {
+	c, s := newClock(), newSigner(t, "k1")
+	i := &issuer{}
+	i.Server = httptest.NewTLSServer(i)
+	t.Cleanup(i.Close)
+	i.discovery = map[string]any{"issuer": i.URL, "jwks_uri": strings.Replace(i.URL, "https:", "http:", 1) + "/keys"}
+	i.publish(s)
+	config := i.config()
+	config.CAFile = filepath.Join(t.TempDir(), "ca.crt")
+	write(t, config.CAFile, pemOf(i.Certificate().Raw))
+	_, err := newVerifier(t, c, config).Verify(t.Context(), s.token(t, i.good(c, nil)))
+	if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "is not https") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// dns makes names resolve to what answer says, in this process, until the test
+// ends.
+func dns(t *testing.T, answer func(name string) netip.Addr) {
+	t.Helper()
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := net.DefaultResolver
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", server.LocalAddr().String())
+	}}
+	t.Cleanup(func() { net.DefaultResolver = before; _ = server.Close() })
+	go func() {
+		for packet := make([]byte, 512); ; {
+			n, from, err := server.ReadFrom(packet)
+			if err != nil {
+				return
+			}
+			_, _ = server.WriteTo(resolve(packet[:n], answer), from)
+		}
+	}()
+}
+
+// resolve answers a question: a header of 12 bytes, labels with their lengths, a
+// zero, type and class. https://www.rfc-editor.org/rfc/rfc1035#section-4
+func resolve(question []byte, answer func(string) netip.Addr) []byte {
+	var labels []string
+	end := 12
+	for length := int(question[end]); length > 0; length = int(question[end]) {
+		labels = append(labels, string(question[end+1:end+1+length]))
+		end += 1 + length
+	}
+	kind := question[end+2]
+	reply := append([]byte{question[0], question[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, question[12:end+5]...)
+	ip := answer(strings.Join(labels, "."))
+	if kind == 1 && ip.Is4() || kind == 28 && ip.Is6() {
+		reply[7] = 1
+		reply = append(reply, 0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 0, 0, byte(ip.BitLen()/8))
+		reply = append(reply, ip.AsSlice()...)
+	}
+	return reply
+}
+
+// TestRebinding: names are judged by the address that is dialled, each time. One
+// of this machine's must not lead off it in the clear, and one that a discovery
+// document names must not lead to where only this machine gets.
+func TestRebinding(t *testing.T) {
+	i, c, s := newIssuer(t), newClock(), newSigner(t, "k1")
+	i.publish(s)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(i.URL, "http://"))
+	var address atomic.Pointer[netip.Addr]
+	lead := func(to string) { a := netip.MustParseAddr(to); address.Store(&a) }
+	dns(t, func(name string) netip.Addr {
+		if strings.HasPrefix(name, "issuer.") || strings.HasPrefix(name, "keys.") {
+			return *address.Load()
+		}
+		return netip.Addr{}
+	})
+	lead("127.0.0.1")
+	config := i.config()
+	config.Discovery = "http://issuer.localhost:" + port + "/.well-known/openid-configuration"
+	i.discovery["jwks_uri"] = "http://issuer.localhost:" + port + "/keys"
+	v := newVerifier(t, c, config)
+	if _, err := v.Verify(t.Context(), s.token(t, i.good(c, nil))); err != nil {
+		t.Fatal(err)
+	}
+	for _, elsewhere := range []string{"192.0.2.1", "169.254.169.254", "2001:db8::1"} {
+		lead(elsewhere)
+		c.advance(25 * time.Hour)
+		if _, err := v.Verify(t.Context(), s.token(t, i.good(c, nil))); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "leads to "+elsewhere) {
+			t.Errorf("a name of this machine that leads to %s: %v", elsewhere, err)
+		}
+	}
+	i.discovery["jwks_uri"] = "https://keys.example/keys"
+	for _, here := range []string{"127.0.0.1", "169.254.169.254", "0.0.0.0", "::1", "fe80::1", "fd00:ec2::254"} {
+		lead(here)
+		_, err := newVerifier(t, c, i.config()).Verify(t.Context(), s.token(t, i.good(c, nil)))
+		if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "leads to "+here) {
+			t.Errorf("keys at %s: %v", here, err)
+		}
+	}
+}
+
+// TestSlowIssuer: one that does not answer is given up, and meanwhile delays only
+// those whose key nobody knows.
+func TestSlowIssuer(t *testing.T) {
+	i, c, s, unknown := newIssuer(t), newClock(), newSigner(t, "k1"), newSigner(t, "k2")
+	i.publish(s)
+	v := newVerifier(t, c, i.config())
+	right, wrong := s.token(t, i.good(c, nil)), unknown.token(t, i.good(c, nil))
+	if _, err := v.Verify(t.Context(), right); err != nil {
+		t.Fatal(err)
+	}
+	i.mu.Lock()
+	i.discovery["jwks_uri"] = i.URL + "/slow"
+	i.mu.Unlock()
+	c.advance(11 * time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, err := v.Verify(ctx, wrong); err == nil {
+				t.Error("accepted")
+			}
+		})
+	}
+	ended := <-i.waiting
+	if _, err := v.Verify(t.Context(), right); err != nil {
+		t.Errorf("while the issuer is silent: %v", err)
+	}
+	select {
+	case <-ended:
+		t.Error("a right token waited for the issuer")
+	default:
+	}
+	cancel() // they hang up
+	wg.Wait()
+	i.CloseClientConnections()
+
+	v, err := oidc.New(oidc.Config{Issuers: []oidc.Issuer{i.config()}, Now: c.now, Patience: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Verify(t.Context(), right); !errors.Is(err, fault.Unavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -50,7 +50,7 @@ func New(config Config) (*Verifier, error) {
 	v := &Verifier{config: config, issuers: make(map[string]*source)}
 	for _, issuer := range config.Issuers {
 		s := &source{Issuer: issuer}
-		s.keys = &keySet{load: s.load, now: config.Now}
+		s.keys = &keySet{load: s.load, patience: config.Patience, now: config.Now}
 		v.issuers[trimSlash(issuer.URL)] = s
 	}
 	return v, nil
