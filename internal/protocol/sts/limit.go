@@ -9,7 +9,6 @@ import (
 
 const (
 	maxAddresses = 8192 // whose failures are remembered
-	maxWaiting   = 64   // verifications waiting in the slow lane
 	forgiven     = time.Second
 )
 
@@ -20,7 +19,6 @@ type failures struct {
 	limit int
 	now   func() time.Time
 	slow  chan struct{} // held by the one that verifies in the slow lane
-	queue chan struct{} // held by those that wait or verify there
 
 	mu    sync.Mutex // guards until; no lock is taken under it
 	until map[netip.Addr]time.Time
@@ -28,8 +26,7 @@ type failures struct {
 
 func newFailures(limit int, now func() time.Time) *failures {
 	return &failures{
-		limit: limit, now: now, slow: make(chan struct{}, 1), queue: make(chan struct{}, maxWaiting),
-		until: make(map[netip.Addr]time.Time),
+		limit: limit, now: now, slow: make(chan struct{}, 1), until: make(map[netip.Addr]time.Time),
 	}
 }
 
@@ -84,22 +81,18 @@ func (f *failures) above(addr netip.Addr) bool {
 	return f.until[group(addr)].Sub(f.now()) > time.Duration(f.limit)*forgiven
 }
 
-// enter lets a verification begin, and returns what ends it. It waits for an
-// address above its limit, and is Throttling if too many wait already.
+// enter lets a verification begin, and returns what ends it. One from an address
+// above its limit waits for its turn, however many are before it: to refuse it
+// would lock out whoever is right there. How many can wait is how many connections
+// the server takes.
 func (f *failures) enter(ctx context.Context, addr netip.Addr) (leave func(), err error) {
 	if !f.above(addr) {
 		return func() {}, nil
 	}
 	select {
-	case f.queue <- struct{}{}:
-	default:
-		return nil, &Error{Code: Throttling}
-	}
-	select {
 	case f.slow <- struct{}{}:
-		return func() { <-f.slow; <-f.queue }, nil
+		return func() { <-f.slow }, nil
 	case <-ctx.Done():
-		<-f.queue
 		return nil, ctx.Err()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -74,16 +75,21 @@ func (s *sessions) Revoke(_ context.Context, _ iam.Actor, who iam.Principal) err
 	return nil
 }
 
-// tokens accepts "good.<audience>.<sub>".
-type tokens struct{}
+// tokens accepts "good.<audience>.<sub>". Those that are slow say that they began,
+// and go on when they are told.
+type tokens struct{ slow, resume chan struct{} }
 
 func (t tokens) Verify(ctx context.Context, raw string) (oidc.Identity, error) {
 	return t.VerifyFor(ctx, raw, "sts")
 }
 
-func (tokens) VerifyFor(_ context.Context, raw, audience string) (oidc.Identity, error) {
+func (t tokens) VerifyFor(_ context.Context, raw, audience string) (oidc.Identity, error) {
 	sub, ok := strings.CutPrefix(raw, "good."+audience+".")
 	switch {
+	case raw == "slow.a.b":
+		t.slow <- struct{}{}
+		<-t.resume
+		return oidc.Identity{}, fault.New(fault.Unauthenticated, fault.Token, "")
 	case raw == "expired.a.b":
 		return oidc.Identity{}, fault.Wrap(fault.Unauthenticated, fault.Token, "", oidc.ErrExpired)
 	case raw == "unmapped.a.b":
@@ -117,13 +123,14 @@ func (allowAll) Authorize(context.Context, iam.Principal, iam.Check, iam.Facts) 
 type server struct {
 	*httptest.Server
 	sessions *sessions
+	tokens   tokens
 }
 
-func newServer(t *testing.T, config sts.Config) *server {
+func newServer(t *testing.T, config sts.Config, proxies ...netip.Prefix) *server {
 	t.Helper()
-	s := &server{sessions: &sessions{}}
+	s := &server{sessions: &sessions{}, tokens: tokens{make(chan struct{}), make(chan struct{})}}
 	config.Now = func() time.Time { return at }
-	service, err := sts.New(s.sessions, tokens{}, config)
+	service, err := sts.New(s.sessions, s.tokens, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +143,7 @@ func newServer(t *testing.T, config sts.Config) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pipeline, err := edge.New(edge.Signatures(verifier), allowAll{}, []edge.Protocol{service.Query(), service.Endpoint(), other{}}, edge.Config{})
+	pipeline, err := edge.New(edge.Signatures(verifier), allowAll{}, []edge.Protocol{service.Query(), service.Endpoint(), other{}}, edge.Config{TrustedProxies: proxies})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,6 +438,39 @@ func TestThrottling(t *testing.T) {
 		if status := ask(); status != http.StatusOK {
 			t.Errorf("%s is locked out: %d", name, status)
 		}
+	}
+}
+
+// TestThrottlingWaits: while a storm from one address is verified, what is right
+// from there waits for its turn, and gets it; others do not even wait.
+func TestThrottlingWaits(t *testing.T) {
+	s := newServer(t, sts.Config{Failures: 1}, netip.MustParsePrefix("127.0.0.0/8"))
+	ask := func(from, token string) int {
+		status, _, _ := s.do(t, "POST", "/", "Action=AssumeRoleWithWebIdentity&WebIdentityToken="+token+version, nil, "X-Forwarded-For: "+from)
+		return status
+	}
+	const noisy, other = "203.0.113.1", "203.0.113.2"
+	for range 3 {
+		ask(noisy, "wrong")
+	}
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() { ask(noisy, "slow.a.b") })
+	}
+	<-s.tokens.slow
+	if status := ask(other, "good.sts.x"); status != http.StatusOK {
+		t.Errorf("another address: %d", status)
+	}
+	right := make(chan int, 1)
+	wg.Go(func() { right <- ask(noisy, "good.sts.x") })
+	for range 99 { // one by one
+		s.tokens.resume <- struct{}{}
+		<-s.tokens.slow
+	}
+	s.tokens.resume <- struct{}{}
+	wg.Wait()
+	if status := <-right; status != http.StatusOK {
+		t.Errorf("who is right at the noisy address: %d", status)
 	}
 }
 
