@@ -387,11 +387,26 @@ func TestRenewalIsBounded(t *testing.T) {
 	}
 }
 
+// TestOnlyTheEndpointsSessionsAreRenewed: the token of any other, which goes with
+// each request and stands in each presigned URL, makes no new keys.
+func TestOnlyTheEndpointsSessionsAreRenewed(t *testing.T) {
+	c := newChain(t)
+	for name, key := range map[string]sigv4.Key{
+		"a user's": c.assume(t, alice, url.Values{"Action": {"AssumeRole"}}),
+		"a job's":  c.assume(t, sigv4.Key{}, webIdentity(c.jwt(t, "s", "build"))),
+	} {
+		if status, renewed, _ := c.ask(t, key.Token, ""); status != http.StatusForbidden || renewed.ID != "" {
+			t.Errorf("%s: %d", name, status)
+		}
+	}
+}
+
 // TestDisabledParents cut off what derives from them, and log in no more.
 func TestDisabledParents(t *testing.T) {
 	c := newChain(t)
 	by, off := iam.Actor{Server: true}, false
-	hers, job := c.assume(t, alice, url.Values{"Action": {"AssumeRole"}}), c.assume(t, sigv4.Key{}, webIdentity(c.jwt(t, "s", "build")))
+	hers := c.assume(t, alice, url.Values{"Action": {"AssumeRole"}})
+	_, job, _ := c.ask(t, c.jwt(t, "s", "build"), "")
 	check(t, c.identities.SetUser(t.Context(), by, "alice", iam.UserChange{Enabled: &off}))
 	check(t, c.identities.SetSubjectEnabled(t.Context(), by, identity.SubjectName(c.issuer.URL, "s"), false))
 	if got := c.rights(t, hers) + c.rights(t, job) + c.rights(t, alice); got != "" {

@@ -91,7 +91,7 @@ func (e *Endpoint) exchange(ctx context.Context, call *edge.Call, raw string, du
 	if strings.Count(raw, ".") != 2 {
 		return e.service.sessions.Renew(ctx, raw, duration)
 	}
-	session, _, err := e.service.exchange(ctx, call, iam.SessionSpec{Duration: duration}, func() (oidc.Identity, error) {
+	session, _, err := e.service.exchange(ctx, call, iam.SessionSpec{Duration: duration}, true, func() (oidc.Identity, error) {
 		return e.service.tokens.VerifyFor(ctx, raw, e.service.config.Audience)
 	})
 	return session, err

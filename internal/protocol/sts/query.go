@@ -141,7 +141,7 @@ func (q *Query) assumeWithWebIdentity(ctx context.Context, form url.Values, call
 	if err != nil {
 		return nil, err
 	}
-	session, identity, err := q.service.exchange(ctx, call, spec, func() (oidc.Identity, error) {
+	session, identity, err := q.service.exchange(ctx, call, spec, false, func() (oidc.Identity, error) {
 		return q.service.tokens.Verify(ctx, raw)
 	})
 	if err != nil {

@@ -104,8 +104,9 @@ func (n noIssuers) VerifyFor(ctx context.Context, raw, _ string) (oidc.Identity,
 }
 
 // exchange verifies an outside token with verify and makes a session of its
-// subject. Duration 0 means an hour, or less if the issuer allows less.
-func (s *Service) exchange(ctx context.Context, call *edge.Call, spec iam.SessionSpec, verify func() (oidc.Identity, error)) (iam.SessionKey, oidc.Identity, error) {
+// subject. Duration 0 means an hour, or less if the issuer allows less. One that is
+// renewable can be renewed by its token alone, within the issuer's bound.
+func (s *Service) exchange(ctx context.Context, call *edge.Call, spec iam.SessionSpec, renewable bool, verify func() (oidc.Identity, error)) (iam.SessionKey, oidc.Identity, error) {
 	leave, err := s.failures.enter(ctx, call.SourceIP)
 	if err != nil {
 		return iam.SessionKey{}, oidc.Identity{}, err
@@ -123,7 +124,9 @@ func (s *Service) exchange(ctx context.Context, call *edge.Call, spec iam.Sessio
 			Message: "The requested DurationSeconds exceeds the longest session of this issuer, " + identity.MaxSession.String() + ".",
 		}
 	}
-	spec.Renew = identity.MaxSession
+	if renewable {
+		spec.Renew = identity.MaxSession
+	}
 	session, err := s.sessions.SubjectSession(ctx, actor(call), login(&identity), spec)
 	return session, identity, err
 }
