@@ -28,9 +28,9 @@ type Config struct {
 	RootUser     string
 	RootPassword iam.Secret // "" makes a random one on first start
 
-	// RootPasswordFile is where RootPassword was read from, "" if it was not.
-	// A changed file changes the secret of a running server.
-	RootPasswordFile string
+	// Sources are what the Config was made of. They are read again for the root
+	// key, which thus changes in a running server with the file that it stands in.
+	Sources Sources
 
 	URL            string   // as clients reach the API, "https://cache.example:9000"; "" guesses
 	ConsoleURL     string   // as browsers reach the console

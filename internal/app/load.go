@@ -29,23 +29,16 @@ type Sources struct {
 // Load makes a Config. Warnings name what was set and has no effect; they are
 // for the log. Every error says which source is wrong.
 func Load(src Sources) (cfg Config, warnings []string, err error) {
-	env, err := environment(src.Environ)
+	env, file, err := src.read()
 	if err != nil {
 		return Config{}, nil, err
 	}
-	if src.File == "" {
-		src.File = env["LARDER_CONFIG"]
-	}
-	file, err := readFile(src.File)
-	if err != nil {
-		return Config{}, nil, err
-	}
-	cfg.MinIO = src.MinIO
+	cfg.MinIO, cfg.Sources = src.MinIO, src
 	known := map[string]bool{"LARDER_CONFIG": true}
 	for _, s := range Settings() {
-		known[s.Env()] = true
-		for _, name := range s.MinIO {
+		for _, name := range s.variables() {
 			known[name] = true
+			known[name+"_FILE"] = known[name+"_FILE"] || s.File
 		}
 		value, from, err := s.find(src.Flags, env, file)
 		if err != nil {
@@ -56,16 +49,13 @@ func Load(src Sources) (cfg Config, warnings []string, err error) {
 		}
 		if s.Name == "root-password" {
 			cfg.MinIO = cfg.MinIO || strings.HasPrefix(from, "MINIO_")
-			if strings.HasSuffix(from, "_FILE") {
-				cfg.RootPasswordFile = env[from]
-			}
 		}
 		delete(file, s.Name)
 	}
 	if len(file) > 0 {
-		return Config{}, nil, fmt.Errorf("%s: unknown key %q", src.File, slices.Sorted(maps.Keys(file))[0])
+		return Config{}, nil, fmt.Errorf("%s: unknown key %q", src.path(env), slices.Sorted(maps.Keys(file))[0])
 	}
-	issuers, ignored, err := oidc.ParseEnvironment(env, os.ReadFile)
+	issuers, ignored, err := oidc.ParseEnvironment(env)
 	if err != nil {
 		return Config{}, nil, err
 	}
@@ -77,15 +67,57 @@ func Load(src Sources) (cfg Config, warnings []string, err error) {
 	return cfg, warnings, cfg.check()
 }
 
+// read returns the variables, and what the configuration file says.
+func (src *Sources) read() (env, file map[string]string, err error) {
+	if env, err = environment(src.Environ); err != nil {
+		return nil, nil, err
+	}
+	file, err = readFile(src.path(env))
+	return env, file, err
+}
+
+// path is that of the configuration file.
+func (src *Sources) path(env map[string]string) string {
+	if src.File != "" {
+		return src.File
+	}
+	return env["LARDER_CONFIG"]
+}
+
+// root reads the root key again.
+func (src *Sources) root() (key RootKey, err error) {
+	env, file, err := src.read()
+	if err != nil {
+		return RootKey{}, err
+	}
+	var cfg Config
+	for _, s := range Settings() {
+		if s.Name != "root-user" && s.Name != "root-password" {
+			continue
+		}
+		value, from, err := s.find(src.Flags, env, file)
+		if err != nil {
+			return RootKey{}, err
+		}
+		if err := s.set(&cfg, value); err != nil {
+			return RootKey{}, fmt.Errorf("%s: %w", from, err)
+		}
+	}
+	return RootKey{User: cfg.RootUser, Secret: cfg.RootPassword}, nil
+}
+
+// variables are the names of a setting's variables, those that win first.
+func (s *Setting) variables() []string { return append([]string{s.Env()}, s.MinIO...) }
+
 // find returns a setting's value and the name of what it came from.
 func (s *Setting) find(flags, env, file map[string]string) (value, from string, err error) {
 	if v, ok := flags[s.Name]; ok {
 		return v, "--" + s.Name, nil
 	}
-	for _, name := range append([]string{s.Env()}, s.MinIO...) {
+	for _, name := range s.variables() {
 		v, ok := env[name]
 		path := env[name+"_FILE"]
-		if s.Secret && path != "" {
+		if s.File && path != "" {
 			if ok {
 				return "", "", fmt.Errorf("%s and %s_FILE exclude one another: unset one", name, name)
 			}
@@ -193,7 +225,7 @@ func readFile(path string) (map[string]string, error) {
 // unknown reports variables that look meant for this server and are not read.
 func unknown(env map[string]string, known map[string]bool) (warnings []string) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if known[name] || known[strings.TrimSuffix(name, "_FILE")] {
+		if known[name] {
 			continue
 		}
 		switch why, ignored := ignoredMinIO[name]; {

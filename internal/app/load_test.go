@@ -46,21 +46,22 @@ func TestPrecedence(t *testing.T) {
 func TestAMinIOEnvironmentIsTaken(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "password")
 	write(t, secret, "minio123\n")
-	cfg, warnings, err := app.Load(app.Sources{MinIO: true, Environ: []string{
+	src := app.Sources{MinIO: true, Environ: []string{
 		"MINIO_ROOT_USER=minio", "MINIO_ROOT_PASSWORD_FILE=" + secret, "MINIO_DOMAIN=minio.example:9000,other.example",
-		"MINIO_SERVER_URL=https://minio.example/", "MINIO_REGION=eu", "MINIO_VOLUMES=/data", "MINIO_BROWSER=on", "MINIO_PROMETHEUS_AUTH_TYPE=public", "MINIO_FANCY=1", "PATH=/bin",
-	}})
+		"MINIO_SERVER_URL=https://minio.example/", "MINIO_REGION=eu", "MINIO_VOLUMES=/data", "MINIO_BROWSER=on", "MINIO_PROMETHEUS_AUTH_TYPE=public", "MINIO_FANCY=1", "MINIO_REGION_FILE=/region", "PATH=/bin",
+	}}
+	cfg, warnings, err := app.Load(src)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := app.Config{
-		Dir: "/data", Address: ":9000", ConsoleAddress: ":9090", RootUser: "minio", RootPassword: "minio123", RootPasswordFile: secret, URL: "https://minio.example",
+		Dir: "/data", Address: ":9000", ConsoleAddress: ":9090", RootUser: "minio", RootPassword: "minio123", Sources: src, URL: "https://minio.example",
 		Domains: []string{"minio.example", "other.example"}, Region: "eu", Audience: "larder", Memory: 512 << 20, DrainTimeout: 20 * time.Second, AccessLog: true, PublicMetrics: true, MinIO: true,
 	}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"MINIO_BROWSER has no effect: the console is always there", "MINIO_FANCY is not known and has no effect"}, warnings); diff != "" {
+	if diff := cmp.Diff([]string{"MINIO_BROWSER has no effect: the console is always there", "MINIO_FANCY is not known and has no effect", "MINIO_REGION_FILE is not known and has no effect"}, warnings); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -48,9 +48,7 @@ func (s *server) openIdentities(ctx context.Context) error {
 	}
 	s.tasks = append(s.tasks, task{"identities", s.identities.Run})
 	change := func(key RootKey) error { return s.identities.SetRoot(key.identity()) }
-	if watch := watchRoot(s.cfg, change, s.log); watch != nil {
-		s.tasks = append(s.tasks, task{"root key", watch.Run})
-	}
+	s.tasks = append(s.tasks, task{"root key", watchRoot(s.cfg, change, s.log).Run})
 	return nil
 }
 

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/larder-cache/larder/internal/iam"
 )
 
 func TestRootKeyIsMadeOnceForItsOwnerAlone(t *testing.T) {
@@ -57,32 +55,50 @@ func TestADamagedRootFileIsNamed(t *testing.T) {
 	}
 }
 
-func TestAChangedRootSecretIsTakenOver(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "secret")
-	put := func(secret string) {
-		if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+// TestAChangedRootKeyIsTakenOver: wherever it stands in a file.
+func TestAChangedRootKeyIsTakenOver(t *testing.T) {
+	for name, tt := range map[string]struct {
+		environ string // beside the file's name
+		content string // of the file; KEY stands for what changes
+		want    string // "user secret" of the second
+	}{
+		"LARDER_ROOT_PASSWORD_FILE": {"LARDER_ROOT_USER=minio", "KEY\n", "minio second-one"},
+		"MINIO_ROOT_PASSWORD_FILE":  {"MINIO_ROOT_USER=minio", "KEY\n", "minio second-one"},
+		"MINIO_ROOT_USER_FILE":      {"MINIO_ROOT_PASSWORD=constant", "KEY", "second-one constant"},
+		"MINIO_CONFIG_ENV_FILE":     {"PATH=/bin", "export MINIO_ROOT_USER=minio\nexport MINIO_ROOT_PASSWORD=\"KEY\"\n", "minio second-one"},
+		"LARDER_CONFIG":             {"PATH=/bin", "root-user = \"minio\"\nroot-password = \"KEY\"\n", "minio second-one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "file")
+			put := func(key string) {
+				if err := os.WriteFile(path, []byte(strings.ReplaceAll(tt.content, "KEY", key)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			put("first-one")
+			cfg, warnings, err := Load(Sources{Environ: []string{"LARDER_DIR=/data", tt.environ, name + "=" + path}})
+			if err != nil || len(warnings) > 0 || !strings.Contains(cfg.RootUser+cfg.RootPassword.Reveal(), "first-one") {
+				t.Fatal(err, warnings, cfg.RootUser)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				var applied []string
+				w := watchRoot(&cfg, func(key RootKey) error { applied = append(applied, key.User+" "+key.Secret.Reveal()); return nil }, slog.New(slog.DiscardHandler))
+				go func() { _ = w.Run(t.Context()) }()
+				wait := func() { <-time.After(2*watchInterval + time.Second); synctest.Wait() }
+				wait()
+				if len(applied) != 0 {
+					t.Errorf("applied %d times without a change", len(applied))
+				}
+				put("second-one")
+				wait()
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+				wait()
+				if len(applied) != 1 || applied[0] != tt.want {
+					t.Errorf("applied %q", applied)
+				}
+			})
+		})
 	}
-	put("first-secret")
-	synctest.Test(t, func(t *testing.T) {
-		var applied []iam.Secret
-		cfg := &Config{RootUser: "minio", RootPasswordFile: path}
-		w := watchRoot(cfg, func(key RootKey) error { applied = append(applied, key.Secret); return nil }, slog.New(slog.DiscardHandler))
-		go func() { _ = w.Run(t.Context()) }()
-		wait := func() { <-time.After(2*watchInterval + time.Second); synctest.Wait() }
-		wait()
-		if len(applied) != 0 {
-			t.Errorf("applied %d times without a change", len(applied))
-		}
-		put("second-secret")
-		wait()
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		wait()
-		if len(applied) != 1 || applied[0] != "second-secret" {
-			t.Errorf("applied %d times", len(applied))
-		}
-	})
 }

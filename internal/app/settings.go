@@ -21,7 +21,8 @@ type Setting struct {
 	MinIO   []string
 	Default string
 	Usage   string
-	Secret  bool   // never a flag; LARDER_NAME_FILE names a file that holds it
+	Secret  bool   // never a flag
+	File    bool   // LARDER_NAME_FILE, and MinIO's likewise, may name a file that holds it
 	Switch  bool   // a flag without a value means true
 	Short   string // one-letter flag, "" for none
 
@@ -42,8 +43,8 @@ func Settings() []Setting {
 		{Name: "metrics-address", Usage: "`host:port` of /metrics without authentication (default: none)", set: address(func(c *Config) *string { return &c.MetricsAddress })},
 		{Name: "public-metrics", MinIO: []string{"MINIO_PROMETHEUS_AUTH_TYPE"}, Switch: true, Default: "false", Usage: "let anybody read /minio/v2/metrics, names of buckets included (MinIO's variable: public or jwt)", set: publicMetrics},
 		{Name: "pprof", Usage: "private `host:port` of /debug/pprof (default: none)", set: address(func(c *Config) *string { return &c.PprofAddress })},
-		{Name: "root-user", MinIO: []string{"MINIO_ROOT_USER", "MINIO_ACCESS_KEY"}, Usage: "`name` of the root user", set: text(func(c *Config) *string { return &c.RootUser })},
-		{Name: "root-password", MinIO: []string{"MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY"}, Usage: "secret of the root user (default: random, made on first start)", Secret: true, set: func(c *Config, v string) error { c.RootPassword = iam.Secret(v); return nil }},
+		{Name: "root-user", MinIO: []string{"MINIO_ROOT_USER", "MINIO_ACCESS_KEY"}, Usage: "`name` of the root user", File: true, set: text(func(c *Config) *string { return &c.RootUser })},
+		{Name: "root-password", MinIO: []string{"MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY"}, Usage: "secret of the root user (default: random, made on first start)", Secret: true, File: true, set: func(c *Config, v string) error { c.RootPassword = iam.Secret(v); return nil }},
 		{Name: "url", MinIO: []string{"MINIO_SERVER_URL"}, Usage: "`URL` at which clients reach the API", set: link(func(c *Config) *string { return &c.URL })},
 		{Name: "console-url", MinIO: []string{"MINIO_BROWSER_REDIRECT_URL"}, Usage: "`URL` at which browsers reach the console", set: link(func(c *Config) *string { return &c.ConsoleURL })},
 		{Name: "domain", MinIO: []string{"MINIO_DOMAIN"}, Usage: "comma-separated `domains` below which a label names a bucket", set: domains},

@@ -29,7 +29,7 @@ func TestSettingsPage(t *testing.T) {
 			name = "(never a flag)"
 		}
 		variable := "`" + s.Env() + "`"
-		if s.Secret {
+		if s.File {
 			variable += ", `" + s.Env() + "_FILE`"
 		}
 		usage := strings.ReplaceAll(s.Usage, "`", "")

@@ -67,9 +67,23 @@ type Issuer struct {
 type Client struct {
 	ID          string
 	Secret      iam.Secret
+	SecretFile  string // holds the secret instead; see ReadSecret
 	Scopes      []string
 	RedirectURI string
 	DisplayName string
+}
+
+// ReadSecret returns the secret. Like the issuer's other files, that of the secret
+// is read again each time, so that what an agent renders counts at once.
+func (c *Client) ReadSecret() (iam.Secret, error) {
+	if c.SecretFile == "" {
+		return c.Secret, nil
+	}
+	content, err := readFile(c.SecretFile)
+	if err != nil {
+		return "", fmt.Errorf("the client's secret: %w", err)
+	}
+	return iam.Secret(strings.TrimSpace(string(content))), nil
 }
 
 // Config tunes a Verifier.

@@ -1,13 +1,14 @@
 package oidc_test
 
 import (
-	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/protocol/oidc"
 )
 
@@ -87,16 +88,12 @@ func TestRefusedConfigurations(t *testing.T) {
 }
 
 func TestParseEnvironment(t *testing.T) {
-	read := func(name string) ([]byte, error) {
-		if name != "/run/secret" {
-			return nil, errors.New("no such file")
-		}
-		return []byte("hush\n"), nil
-	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	write(t, secret, "hush\n")
 	got, warnings, err := oidc.ParseEnvironment(map[string]string{
 		"MINIO_IDENTITY_OPENID_CONFIG_URL":              "https://idp.example/realms/r/.well-known/openid-configuration",
 		"MINIO_IDENTITY_OPENID_CLIENT_ID":               "minio",
-		"MINIO_IDENTITY_OPENID_CLIENT_SECRET_FILE":      "/run/secret",
+		"MINIO_IDENTITY_OPENID_CLIENT_SECRET_FILE":      secret,
 		"MINIO_IDENTITY_OPENID_SCOPES":                  "openid,groups",
 		"MINIO_IDENTITY_OPENID_CLAIM_PREFIX":            "acme/",
 		"MINIO_IDENTITY_OPENID_COMMENT":                 "x",
@@ -113,7 +110,7 @@ func TestParseEnvironment(t *testing.T) {
 		"MINIO_IDENTITY_OPENID_ROLE_POLICY_ROLE":        "a,b",
 		"MINIO_IDENTITY_OPENID_NONSENSE":                "x",
 		"MINIO_ROOT_USER":                               "x",
-	}, read)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +119,7 @@ func TestParseEnvironment(t *testing.T) {
 		{
 			URL: "https://idp.example/realms/r", Discovery: "https://idp.example/realms/r" + wellKnown, Audiences: []string{"minio"},
 			PolicyClaim: "acme/policy", AllowedPolicies: []string{"*", "!consoleAdmin"},
-			Client: oidc.Client{ID: "minio", Secret: "hush", Scopes: []string{"openid", "groups"}},
+			Client: oidc.Client{ID: "minio", SecretFile: secret, Scopes: []string{"openid", "groups"}},
 		},
 		{
 			Name: "GH_ACTIONS", URL: "https://token.actions.githubusercontent.com", Discovery: "https://token.actions.githubusercontent.com" + wellKnown,
@@ -143,9 +140,25 @@ func TestParseEnvironment(t *testing.T) {
 	if diff := cmp.Diff([]string{"MINIO_IDENTITY_OPENID_NONSENSE is not known"}, warnings); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := oidc.New(oidc.Config{Issuers: got}); err != nil {
-		t.Error(err)
+	v, err := oidc.New(oidc.Config{Issuers: got})
+	if err != nil {
+		t.Fatal(err)
 	}
+	client := v.Issuers()[0].Client
+	for _, want := range []iam.Secret{"hush", "hush, changed"} { // the file is read whenever the secret is needed
+		write(t, secret, want.Reveal()+"\n")
+		if got, err := client.ReadSecret(); err != nil || got != want {
+			t.Errorf("the client's secret: %v, %v", got.Reveal(), err)
+		}
+	}
+	check := func(env map[string]string, what string) {
+		t.Helper()
+		if _, _, err := oidc.ParseEnvironment(env); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("got %v, want %q in it", err, what)
+		}
+	}
+	check(map[string]string{"LARDER_IDENTITY_OPENID_CLIENT_SECRET_X": "a", "LARDER_IDENTITY_OPENID_CLIENT_SECRET_FILE_X": secret}, "exclude one another")
+	check(map[string]string{"LARDER_IDENTITY_OPENID_CLIENT_SECRET_FILE_X": secret + ".none"}, secret+".none")
 	for _, rule := range []string{"a=b", "a=b -> ", "a -> p", "a= -> p", "=b -> p", "a=b,a=c -> p", "a=b -> {", "a=b -> x}"} {
 		if _, err := oidc.ParseRules(rule); err == nil {
 			t.Errorf("rule %q is accepted", rule)

@@ -20,7 +20,7 @@ func TestDocumentation(t *testing.T) {
 	for _, m := range assignment.FindAllStringSubmatch(string(page), -1) {
 		env[m[1]] = strings.Trim(m[2], "'")
 	}
-	issuers, warnings, err := oidc.ParseEnvironment(env, os.ReadFile)
+	issuers, warnings, err := oidc.ParseEnvironment(env)
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
 	}
@@ -37,7 +37,7 @@ func TestDocumentation(t *testing.T) {
 	}
 	field := regexp.MustCompile("`(?:LARDER_IDENTITY_OPENID|MINIO_IDENTITY_OPENID|…)_([A-Z_]+)_X`")
 	for _, m := range field.FindAllStringSubmatch(string(page), -1) {
-		_, warnings, _ := oidc.ParseEnvironment(map[string]string{"LARDER_IDENTITY_OPENID_" + m[1]: "x"}, os.ReadFile)
+		_, warnings, _ := oidc.ParseEnvironment(map[string]string{"LARDER_IDENTITY_OPENID_" + m[1]: "x"})
 		if len(warnings) > 0 {
 			t.Errorf("%s is documented and not known", m[1])
 		}

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,32 +21,33 @@ const (
 
 // fields set an issuer from the value of a variable. nil: accepted without effect.
 var fields = map[string]func(*Issuer, string) error{
-	"CONFIG_URL":       func(i *Issuer, v string) error { i.Discovery = v; return nil },
-	"ISSUER":           func(i *Issuer, v string) error { i.URL = v; return nil },
-	"AUDIENCE":         func(i *Issuer, v string) error { i.Audiences = list(v); return nil },
-	"CA_FILE":          func(i *Issuer, v string) error { i.CAFile = v; return nil },
-	"TOKEN_FILE":       func(i *Issuer, v string) error { i.TokenFile = v; return nil },
-	"JWKS_FILE":        func(i *Issuer, v string) error { i.JWKSFile = v; return nil },
-	"ALGORITHMS":       func(i *Issuer, v string) error { i.Algorithms = list(v); return nil },
-	"ALLOWED_POLICIES": func(i *Issuer, v string) error { i.AllowedPolicies = list(v); return nil },
-	"RULES":            func(i *Issuer, v string) (err error) { i.Rules, err = ParseRules(v); return err },
-	"MAX_SESSION":      func(i *Issuer, v string) (err error) { i.MaxSession, err = time.ParseDuration(v); return err },
-	"CLIENT_ID":        func(i *Issuer, v string) error { i.Client.ID = v; return nil },
-	"CLIENT_SECRET":    func(i *Issuer, v string) error { i.Client.Secret = iam.Secret(v); return nil },
-	"CLAIM_NAME":       func(i *Issuer, v string) error { i.PolicyClaim = v; return nil },
-	"SCOPES":           func(i *Issuer, v string) error { i.Client.Scopes = list(v); return nil },
-	"REDIRECT_URI":     func(i *Issuer, v string) error { i.Client.RedirectURI = v; return nil },
-	"DISPLAY_NAME":     func(i *Issuer, v string) error { i.Client.DisplayName = v; return nil },
+	"CONFIG_URL":         func(i *Issuer, v string) error { i.Discovery = v; return nil },
+	"ISSUER":             func(i *Issuer, v string) error { i.URL = v; return nil },
+	"AUDIENCE":           func(i *Issuer, v string) error { i.Audiences = list(v); return nil },
+	"CA_FILE":            func(i *Issuer, v string) error { i.CAFile = v; return nil },
+	"TOKEN_FILE":         func(i *Issuer, v string) error { i.TokenFile = v; return nil },
+	"JWKS_FILE":          func(i *Issuer, v string) error { i.JWKSFile = v; return nil },
+	"ALGORITHMS":         func(i *Issuer, v string) error { i.Algorithms = list(v); return nil },
+	"ALLOWED_POLICIES":   func(i *Issuer, v string) error { i.AllowedPolicies = list(v); return nil },
+	"RULES":              func(i *Issuer, v string) (err error) { i.Rules, err = ParseRules(v); return err },
+	"MAX_SESSION":        func(i *Issuer, v string) (err error) { i.MaxSession, err = time.ParseDuration(v); return err },
+	"CLIENT_ID":          func(i *Issuer, v string) error { i.Client.ID = v; return nil },
+	"CLIENT_SECRET":      func(i *Issuer, v string) error { i.Client.Secret = iam.Secret(v); return nil },
+	"CLIENT_SECRET_FILE": func(i *Issuer, v string) error { i.Client.SecretFile = v; return nil },
+	"CLAIM_NAME":         func(i *Issuer, v string) error { i.PolicyClaim = v; return nil },
+	"SCOPES":             func(i *Issuer, v string) error { i.Client.Scopes = list(v); return nil },
+	"REDIRECT_URI":       func(i *Issuer, v string) error { i.Client.RedirectURI = v; return nil },
+	"DISPLAY_NAME":       func(i *Issuer, v string) error { i.Client.DisplayName = v; return nil },
 
-	"CLAIM_PREFIX": nil, "ROLE_POLICY": nil, "ENABLE": nil, "CLIENT_SECRET_FILE": nil, // issuer reads these itself
+	"CLAIM_PREFIX": nil, "ROLE_POLICY": nil, "ENABLE": nil, // parseIssuer reads these itself
 	"COMMENT": nil, "VENDOR": nil, "REDIRECT_URI_DYNAMIC": nil, "CLAIM_USERINFO": nil, "KEYCLOAK_REALM": nil,
 	"KEYCLOAK_ADMIN_URL": nil, "USER_READABLE_CLAIM": nil, "USER_ID_CLAIM": nil,
 }
 
 // ParseEnvironment returns the issuers that the variables of env configure, by
-// name. readFile reads the file that CLIENT_SECRET_FILE names. Whatever New would
-// refuse is left to New; warnings name variables that mean nothing here.
-func ParseEnvironment(env map[string]string, readFile func(string) ([]byte, error)) (issuers []Issuer, warnings []string, err error) {
+// name. Whatever New would refuse is left to New; warnings name variables that
+// mean nothing here.
+func ParseEnvironment(env map[string]string) (issuers []Issuer, warnings []string, err error) {
 	values := make(map[string]map[string]string) // name → field → value
 	for _, prefix := range []string{minioPrefix, larderPrefix} {
 		for _, variable := range slices.Sorted(maps.Keys(env)) {
@@ -68,7 +70,7 @@ func ParseEnvironment(env map[string]string, readFile func(string) ([]byte, erro
 		if disabled(values[name]["ENABLE"]) {
 			continue
 		}
-		issuer, err := parseIssuer(name, values[name], readFile)
+		issuer, err := parseIssuer(name, values[name])
 		if err != nil {
 			return nil, warnings, fmt.Errorf("identity issuer %s: %w", issuer.label(), err)
 		}
@@ -96,7 +98,7 @@ func disabled(v string) bool {
 	return false
 }
 
-func parseIssuer(name string, values map[string]string, readFile func(string) ([]byte, error)) (Issuer, error) {
+func parseIssuer(name string, values map[string]string) (Issuer, error) {
 	i := Issuer{Name: name}
 	for field, v := range values {
 		if set := fields[field]; set != nil {
@@ -105,12 +107,11 @@ func parseIssuer(name string, values map[string]string, readFile func(string) ([
 			}
 		}
 	}
-	if file := values["CLIENT_SECRET_FILE"]; file != "" {
-		secret, err := readFile(file)
-		if err != nil {
-			return i, err
-		}
-		i.Client.Secret = iam.Secret(strings.TrimSpace(string(secret)))
+	if i.Client.Secret != "" && i.Client.SecretFile != "" {
+		return i, errors.New("CLIENT_SECRET and CLIENT_SECRET_FILE exclude one another: unset one")
+	}
+	if _, err := i.Client.ReadSecret(); err != nil {
+		return i, err
 	}
 	if i.URL == "" {
 		i.URL = strings.TrimSuffix(i.Discovery, wellKnown)
