@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -86,6 +87,9 @@ func (s *server) pipeline() (http.Handler, error) {
 	issuers, err := oidc.New(oidc.Config{Issuers: s.cfg.Issuers})
 	if err != nil {
 		return nil, err
+	}
+	if err := issuers.CheckAudience(s.cfg.Audience); err != nil {
+		return nil, fmt.Errorf("audience: %w", err)
 	}
 	sessions, err := sts.New(s.identities, issuers, sts.Config{Audience: s.cfg.Audience})
 	if err != nil {

@@ -207,16 +207,23 @@ func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// checkAudiences refuses audiences that tokens have which are meant for others:
-// a ServiceAccount's token for its own API server names the issuer.
 func (i *Issuer) checkAudiences() error {
 	if len(i.Audiences) == 0 {
 		return errors.New("it has no audience: without one, tokens that were made for others would be accepted")
 	}
 	for _, audience := range i.Audiences {
-		if audience == "" || trimSlash(audience) == trimSlash(i.URL) || strings.Contains(audience, "kubernetes.default.svc") {
-			return fmt.Errorf("audience %q is not ours: tokens for the issuer itself would be accepted", audience)
+		if err := i.checkAudience(audience); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// checkAudience refuses an audience that tokens have which are meant for others:
+// a ServiceAccount's token for its own API server names the issuer.
+func (i *Issuer) checkAudience(audience string) error {
+	if audience == "" || trimSlash(audience) == trimSlash(i.URL) || strings.Contains(audience, "kubernetes.default.svc") {
+		return fmt.Errorf("audience %q is not ours: tokens for the issuer itself would be accepted", audience)
 	}
 	return nil
 }

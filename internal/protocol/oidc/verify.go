@@ -59,6 +59,17 @@ func New(config Config) (*Verifier, error) {
 // Issuers returns the issuers, with all defaults filled in.
 func (v *Verifier) Issuers() []Issuer { return slices.Clone(v.config.Issuers) }
 
+// CheckAudience refuses an audience for VerifyFor that is not ours, as New does
+// those of the issuers.
+func (v *Verifier) CheckAudience(audience string) error {
+	for i := range v.config.Issuers {
+		if err := v.config.Issuers[i].checkAudience(audience); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Verify verifies a token and maps it to policies. A token that is not accepted
 // is fault.Unauthenticated about fault.Token (ErrExpired is its cause if that is
 // all that is wrong); one that maps to no policy is fault.Denied; keys that
