@@ -77,11 +77,11 @@ func (i *Issuer) get(ctx context.Context, u *url.URL) ([]byte, error) {
 		return nil, err
 	}
 	defer client.CloseIdleConnections()
+	// Without Accept: a kube-apiserver knows no JSON but application/jwk-set+json.
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/json")
 	if i.TokenFile != "" {
 		token, err := readFile(i.TokenFile)
 		if err != nil {

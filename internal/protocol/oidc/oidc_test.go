@@ -64,6 +64,10 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(i.discovery)
 	case "/keys":
 		i.fetches.Add(1)
+		if accept := r.Header.Get("Accept"); accept != "" && !strings.Contains(accept, "application/jwk-set+json") { // as Kubernetes 1.36.3
+			http.Error(w, "", http.StatusNotAcceptable)
+			return
+		}
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: i.keys})
 	case "/moved", "/moved/.well-known/openid-configuration":
 		http.Redirect(w, r, "/keys", http.StatusFound)
