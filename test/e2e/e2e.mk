@@ -10,7 +10,7 @@ export LARDER_E2E_TF_PROVIDER ?= $(wildcard $(LARDER_CACHE)/tf-provider)
 
 .PHONY: tools demo bench-sccache test-sccache e2e
 
-tools: ## install every program that the end-to-end tests drive (about 30 minutes, once)
+tools: ## install every program that the end-to-end tests drive (about 40 minutes, once)
 	$(E2E) go run ./cmd/tools
 
 demo: build ## a server, two machines, real builds: cold and warm times and hits

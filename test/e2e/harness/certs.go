@@ -22,7 +22,6 @@ type Authority struct {
 
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	dir  string
 }
 
 // NewAuthority makes an authority.
@@ -39,8 +38,7 @@ func NewAuthority(tb testing.TB) *Authority {
 	must(tb, err)
 	cert, err := x509.ParseCertificate(der)
 	must(tb, err)
-	a := &Authority{PEM: pemBlock("CERTIFICATE", der), cert: cert, key: key, dir: tb.TempDir()}
-	a.File = filepath.Join(a.dir, "ca.pem")
+	a := &Authority{PEM: pemBlock("CERTIFICATE", der), cert: cert, key: key, File: filepath.Join(tb.TempDir(), "ca.pem")}
 	must(tb, os.WriteFile(a.File, a.PEM, 0o644))
 	return a
 }
@@ -67,7 +65,8 @@ func (a *Authority) Issue(tb testing.TB, names ...string) (cert, key string) {
 	must(tb, err)
 	bytes, err := x509.MarshalECPrivateKey(private)
 	must(tb, err)
-	cert, key = filepath.Join(a.dir, "server.crt"), filepath.Join(a.dir, "server.key")
+	dir := tb.TempDir()
+	cert, key = filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")
 	must(tb, os.WriteFile(cert, pemBlock("CERTIFICATE", der), 0o644))
 	must(tb, os.WriteFile(key, pemBlock("EC PRIVATE KEY", bytes), 0o600))
 	return cert, key

@@ -29,6 +29,12 @@ func NewProgram(tb testing.TB, name string, env map[string]string) *Program {
 	return &Program{Path: path, Dir: tb.TempDir(), Env: env, tb: tb}
 }
 
+// NewLarder is the program under test as a client, with env.
+func NewLarder(tb testing.TB, env map[string]string) *Program {
+	tb.Helper()
+	return &Program{Path: Binary(tb), Dir: tb.TempDir(), Env: env, tb: tb}
+}
+
 // Command is the program with args.
 func (p *Program) Command(args ...string) *exec.Cmd {
 	all := map[string]string{"PATH": os.Getenv("PATH"), "HOME": p.Dir, "LANG": "C.UTF-8"}

@@ -70,6 +70,7 @@ func enter() error {
 const worldHosts = `127.0.0.1 localhost
 ::1 localhost
 127.0.0.1 ` + Host + `
+127.0.0.1 ` + kubeHost + `
 `
 
 func furnish() error {

@@ -7,16 +7,7 @@ import (
 	"testing"
 
 	"github.com/larder-cache/larder/test/e2e/harness"
-	"github.com/larder-cache/larder/test/e2e/tools"
 )
-
-// larder is the program under test as a client, with env.
-func larder(t *testing.T, env map[string]string) *harness.Program {
-	t.Helper()
-	p := harness.NewProgram(t, tools.MC, env)
-	p.Path = harness.Binary(t)
-	return p
-}
 
 // variables reads lines NAME=value.
 func variables(text string) map[string]string {
@@ -40,7 +31,7 @@ func TestLoginExport(t *testing.T) {
 	bao.NewIssuer(audience)
 	s := newServer(t, bao, harness.Options{CA: harness.NewAuthority(t)})
 	env := map[string]string{"LARDER_ENDPOINT": s.URL(), "LARDER_ID_TOKEN": bao.Identity("build-1", "cooks")}
-	exported := variables(larder(t, env).Run("login", "--export", "--shell", "docker", "--bucket", "shelf", "--ca-file", s.CA.File))
+	exported := variables(harness.NewLarder(t, env).Run("login", "--export", "--shell", "docker", "--bucket", "shelf", "--ca-file", s.CA.File))
 	if exported["SCCACHE_BUCKET"] != "shelf" || exported["SCCACHE_ENDPOINT"] != s.URL() {
 		t.Errorf("exported %v", exported)
 	}
@@ -49,7 +40,7 @@ func TestLoginExport(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "env")
 	env["GITHUB_ENV"] = file
-	out := larder(t, env).Run("login", "--export", "--shell", "github", "--bucket", "shelf", "--ca-file", s.CA.File)
+	out := harness.NewLarder(t, env).Run("login", "--export", "--shell", "github", "--bucket", "shelf", "--ca-file", s.CA.File)
 	content, err := os.ReadFile(file)
 	ok(t, err)
 	github := variables(string(content))
@@ -60,12 +51,12 @@ func TestLoginExport(t *testing.T) {
 	}
 
 	exported["LARDER_ENDPOINT"] = s.URL()
-	larder(t, exported).Run("login", "--revoke", "--ca-file", s.CA.File)
+	harness.NewLarder(t, exported).Run("login", "--revoke", "--ca-file", s.CA.File)
 	check(t, "revoked", may(t, s, key, secret, token), rights{})
 	key, secret, token = keysOf(github)
 	check(t, "the other session", may(t, s, key, secret, token), rights{read: true, write: true})
 
 	env["LARDER_ID_TOKEN"] = bao.Identity("build-2", "guests")
-	wants(t, larder(t, env).Refused("login", "--ca-file", s.CA.File, "--", "true"), "IDPRejectedClaim")
-	wants(t, larder(t, env).Run("login", "--optional", "--ca-file", s.CA.File, "--", "echo", "built"), "built")
+	wants(t, harness.NewLarder(t, env).Refused("login", "--ca-file", s.CA.File, "--", "true"), "IDPRejectedClaim")
+	wants(t, harness.NewLarder(t, env).Run("login", "--optional", "--ca-file", s.CA.File, "--", "echo", "built"), "built")
 }

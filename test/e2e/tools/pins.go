@@ -15,6 +15,8 @@ const (
 	Bao        = "bao"
 	MinIO      = "minio"
 	Tofu       = "tofu"
+	Etcd       = "etcd"
+	APIServer  = "kube-apiserver"
 
 	ProjectRust = "project-rust" // Cargo.toml of a project, its crates beside it
 	ProjectC    = "project-c"
@@ -29,6 +31,9 @@ type tool struct {
 	from    source
 	build   string // what a person waits for, "about 9 minutes"; "" if it is quick
 }
+
+// kubeVersion is the package of the variables that say what Kubernetes' programs are.
+const kubeVersion = "k8s.io/component-base/version."
 
 // pins lists every program in the order in which they are installed: what is
 // quick and needed by most comes first.
@@ -54,6 +59,17 @@ func pins() []tool {
 		{
 			name: Tofu, version: "1.12.6", binary: "bin/tofu", build: "about 9 minutes",
 			from: module{path: "github.com/opentofu/opentofu", sum: "h1:0VT4P8pMmGcCUnQ9JDrJ+Qg2d35Vzm4FFd/9+H7oF98=", main: "./cmd/tofu"},
+		},
+		{
+			name: Etcd, version: "3.6.8", binary: "bin/etcd", build: "about 1 minute",
+			from: own{module: "kubernetes", main: "go.etcd.io/etcd/server/v3"},
+		},
+		{
+			name: APIServer, version: "1.36.3", binary: "bin/kube-apiserver", build: "about 6 minutes",
+			from: own{
+				module: "kubernetes", main: "k8s.io/kubernetes/cmd/kube-apiserver",
+				set: []string{kubeVersion + "gitVersion=v1.36.3", kubeVersion + "gitMajor=1", kubeVersion + "gitMinor=36"},
+			},
 		},
 		{
 			name: Sccache019, folder: "sccache", version: "0.19.0", binary: "bin/sccache", build: "about 10 minutes",

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 //go:embed python/*.txt
@@ -85,6 +87,47 @@ func (m module) install(ctx context.Context, r *run, version, dir string) error 
 		return err
 	}
 	return os.RemoveAll(source)
+}
+
+//go:embed */go.mod.txt */go.sum.txt
+var modules embed.FS
+
+// own is a Go program built in a module of our own, NAME/go.mod.txt and
+// NAME/go.sum.txt, which pin all that it is made of.
+type own struct {
+	module string
+	main   string   // package
+	set    []string // variables that the linker sets, "package.name=value"
+}
+
+func (o own) file(name string) []byte {
+	text, err := modules.ReadFile(o.module + "/" + name + ".txt")
+	if err != nil {
+		panic(err) // embedded: a misspelt pin
+	}
+	return text
+}
+
+func (o own) fingerprint() string {
+	return digest(slices.Concat(o.file("go.mod"), o.file("go.sum"), []byte(o.main+strings.Join(o.set, " "))))
+}
+
+func (o own) install(ctx context.Context, r *run, _, dir string) error {
+	if err := empty(dir); err != nil {
+		return err
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		if err := os.WriteFile(filepath.Join(dir, name), o.file(name), 0o644); err != nil {
+			return err
+		}
+	}
+	flags := "-ldflags=-s -w"
+	if len(o.set) > 0 {
+		flags += " -X " + strings.Join(o.set, " -X ")
+	}
+	_, err := r.command(ctx, dir, []string{"GOWORK=off", "GOFLAGS=-mod=readonly", "CGO_ENABLED=0"},
+		"go", "build", "-p", "2", "-trimpath", "-buildvcs=false", flags, "-o", filepath.Join(dir, "bin", r.name), o.main)
+	return err
 }
 
 // crate is a Rust program built with its own Cargo.lock.
