@@ -50,7 +50,7 @@ func (c *Config) check() error {
 	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 		return fmt.Errorf("the vault address %q is not of the form https://vault.example:8200", c.Address)
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+	if !private(u) {
 		return fmt.Errorf("the vault address %q would send the token in the clear: use https", c.Address)
 	}
 	c.Address = strings.TrimRight(c.Address, "/")
@@ -72,9 +72,11 @@ func (c *Config) check() error {
 	return nil
 }
 
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
+// private reports whether nobody can read on the way what is sent to u.
+func private(u *url.URL) bool {
+	addr, err := netip.ParseAddr(u.Hostname())
+	local := u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
+	return u.Scheme == "https" || u.Scheme == "http" && local
 }
 
 // Transit is one key of a Transit engine.
@@ -101,10 +103,13 @@ func New(config Config) (*Transit, error) {
 	return &Transit{config: config, client: &http.Client{
 		Transport: transport, Timeout: 10 * time.Second,
 		// A standby sends its callers to the active server. The token goes along,
-		// so never to plain HTTP.
+		// so never off this machine in plain HTTP.
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			if len(via) > 3 || r.URL.Scheme != via[0].URL.Scheme {
-				return errors.New("vault redirects too often, or to another scheme")
+			switch {
+			case len(via) > 3:
+				return errors.New("vault redirects too often")
+			case r.URL.Scheme != via[0].URL.Scheme || !private(r.URL):
+				return errors.New("vault redirects to another scheme, or to where the token would go in the clear")
 			}
 			return nil
 		},

@@ -158,6 +158,34 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestRedirect: a standby sends its callers to the active server, and the token
+// goes along, but not off this machine in the clear.
+func TestRedirect(t *testing.T) {
+	e := &engine{token: "t", version: 1}
+	active := httptest.NewServer(e)
+	t.Cleanup(active.Close)
+	for to, want := range map[string]string{
+		active.URL:           "",
+		"http://192.0.2.1:1": "in the clear",
+		"ftp://127.0.0.1":    "in the clear",
+	} {
+		standby := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, to+r.URL.Path, http.StatusTemporaryRedirect)
+		}))
+		t.Cleanup(standby.Close)
+		tokenFile := filepath.Join(t.TempDir(), "token")
+		write(t, tokenFile, "t")
+		transit, err := vault.New(vault.Config{Address: standby.URL, TokenFile: tokenFile, Key: "larder", Patience: time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = transit.Wrap(t.Context(), []byte("secret"), "b")
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("to %s: %v", to, err)
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	good := vault.Config{Address: "https://vault.example:8200/", TokenFile: "token", Key: "larder"}
 	if transit, err := vault.New(good); err != nil || transit.Name() != "key larder of the Transit engine transit at https://vault.example:8200" {
