@@ -36,13 +36,13 @@ path "transit/decrypt/larder" { capabilities = ["update"] }
 path "secret/data/larder/root" { capabilities = ["read"] }
 `
 
-// newTransit is an OpenBao with the Transit key larder and the settings of a
-// server that uses it.
-func newTransit(t *testing.T) (bao *harness.Bao, args []string) {
+// newTransit is an OpenBao with the Transit key larder, made as key says, and the
+// settings of a server that uses it.
+func newTransit(t *testing.T, key ...string) (bao *harness.Bao, args []string) {
 	t.Helper()
 	bao = harness.NewBao(t)
 	bao.Run("secrets", "enable", "transit")
-	bao.Run("write", "-f", "transit/keys/larder")
+	bao.Run(append([]string{"write", "-f", "transit/keys/larder"}, key...)...)
 	bao.Run("policy", "write", "larder", bao.File("larder.hcl", []byte(policy)))
 	token := strings.TrimSpace(bao.Run("token", "create", "-policy=larder", "-field=token"))
 	return bao, []string{"--vault-address", bao.URL, "--vault-key", "larder", "--vault-token-file", bao.File("token", []byte(token+"\n"))}
@@ -81,10 +81,19 @@ func wants(t *testing.T, text string, all ...string) {
 	}
 }
 
-// TestTransit takes a server through the life of its wrapped key. The user of the
-// first start is the witness that identities are still read.
+// TestTransit takes a server through the life of its wrapped key, for each kind of
+// Transit key that seals.
 func TestTransit(t *testing.T) {
-	bao, args := newTransit(t)
+	for name, key := range map[string][]string{"plain": nil, "derived": {"derived=true"}, "chacha": {"type=chacha20-poly1305"}} {
+		t.Run(name, func(t *testing.T) { life(t, key) })
+	}
+}
+
+// life ends with a sealed OpenBao. The user of the first start is the witness that
+// identities are still read.
+func life(t *testing.T, key []string) {
+	t.Helper()
+	bao, args := newTransit(t, key...)
 	s := harness.NewServer(t, harness.Options{Args: args})
 	witness := s.SccacheEnv(harness.ServerAddr, "path")
 	use := func(when string) {
@@ -115,8 +124,10 @@ func TestTransit(t *testing.T) {
 	file := filepath.Join(s.Dir, "seal.key")
 	ok(t, os.WriteFile(file, []byte(first), 0o600))
 	wants(t, refused(t, s.Dir, args...), "unwrap with key larder", bao.URL)
-	ok(t, os.WriteFile(file, []byte(strings.Replace(second, `"generation": 1`, `"generation": 2`, 1)), 0o600))
-	wants(t, refused(t, s.Dir, args...), "unwrap with key larder", "message authentication failed")
+	for old, other := range map[string]string{`"generation": 1`: `"generation": 2`, `"deployment": "`: `"deployment": "A`} {
+		ok(t, os.WriteFile(file, []byte(strings.Replace(second, old, other, 1)), 0o600))
+		wants(t, refused(t, s.Dir, args...), "unwrap with key larder", "message authentication failed")
+	}
 	ok(t, os.WriteFile(file, []byte(second), 0o600))
 	wants(t, refused(t, s.Dir), "is wrapped by key larder of the Transit engine transit at "+bao.URL)
 
