@@ -414,6 +414,20 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
+// TestBehindAProxy: a proxy that is trusted says whether the token came over TLS.
+func TestBehindAProxy(t *testing.T) {
+	s := newServer(t, sts.Config{}, netip.MustParsePrefix("127.0.0.0/8"))
+	for proto, want := range map[string]int{"https": http.StatusOK, "http": http.StatusForbidden, "": http.StatusForbidden} {
+		headers := []string{"Authorization: good.larder.x", "X-Forwarded-For: 203.0.113.1"}
+		if proto != "" {
+			headers = append(headers, "X-Forwarded-Proto: "+proto)
+		}
+		if status, answer, _ := s.do(t, "GET", sts.Path, "", nil, headers...); status != want {
+			t.Errorf("%q: %d %s", proto, status, answer)
+		}
+	}
+}
+
 // TestThrottling: whoever fails often learns nothing more, and locks nobody out.
 func TestThrottling(t *testing.T) {
 	s := newServer(t, sts.Config{Failures: 3})
