@@ -24,6 +24,8 @@ type world struct {
 	key   *seal.Key
 	now   time.Time
 	log   *lockedBuilder
+
+	subjects int // of the service's Config
 }
 
 // lockedBuilder collects log lines.
@@ -49,13 +51,16 @@ const (
 	rootSecret = "minio-secret"
 )
 
-func newWorld(tb testing.TB) *world {
+func newWorld(tb testing.TB) *world { tb.Helper(); return newSmallWorld(tb, 0) }
+
+// newSmallWorld is a world that keeps so many subjects.
+func newSmallWorld(tb testing.TB, subjects int) *world {
 	tb.Helper()
 	key, err := seal.Open(tb.Context(), filepath.Join(tb.TempDir(), "seal.key"), nil, true)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := &world{t: tb, store: storetest.NewMemory(storetest.Config{}), key: key, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), log: &lockedBuilder{}}
+	w := &world{t: tb, store: storetest.NewMemory(storetest.Config{}), key: key, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), log: &lockedBuilder{}, subjects: subjects}
 	w.Service = w.open()
 	return w
 }
@@ -64,8 +69,9 @@ func newWorld(tb testing.TB) *world {
 func (w *world) open() *identity.Service {
 	w.t.Helper()
 	s, err := identity.Open(w.t.Context(), w.store, w.key, identity.Root{AccessKey: rootName, Secret: rootSecret}, identity.Config{
-		Now:    func() time.Time { return w.now },
-		Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Subjects: w.subjects,
+		Now:      func() time.Time { return w.now },
+		Logger:   slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)

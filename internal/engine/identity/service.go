@@ -44,6 +44,10 @@ type Config struct {
 	// and its keys with it. 0 means 30 days.
 	Lapse time.Duration
 
+	// Subjects is how many subjects are kept. Where there are more, those that
+	// did not log in for longest are forgotten, if that was a day. 0 means 20,000.
+	Subjects int
+
 	// Poll is how often the log is looked at for changes by other servers on the
 	// same store. 0 means never: this is the only one.
 	Poll time.Duration
@@ -56,8 +60,11 @@ type Config struct {
 }
 
 func (c *Config) check() error {
-	if c.Lapse < 0 || c.Poll < 0 {
-		return errors.New("identity: a duration is negative")
+	if c.Lapse < 0 || c.Poll < 0 || c.Subjects < 0 {
+		return errors.New("identity: a duration or number is negative")
+	}
+	if c.Subjects == 0 {
+		c.Subjects = 20_000
 	}
 	if c.Lapse == 0 {
 		c.Lapse = 30 * 24 * time.Hour

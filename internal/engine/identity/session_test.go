@@ -345,6 +345,37 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
+// TestManySubjects: an issuer whose subjects are branches has more in a month than
+// are kept. New ones are let in at the cost of those that were away longest, if
+// that was a day, who have no keys, and are not to be kept out.
+func TestManySubjects(t *testing.T) {
+	w := newSmallWorld(t, 4)
+	ctx := t.Context()
+	login := func(sub string) error {
+		_, err := w.SubjectSession(ctx, iam.Actor{}, iam.Login{Issuer: "https://i", Sub: sub, Policies: []iam.PolicyName{"readonly"}}, iam.SessionSpec{})
+		return err
+	}
+	for _, sub := range []string{"disabled", "with key", "away", "recent"} {
+		must(t, login(sub))
+		w.now = w.now.Add(25 * time.Hour)
+	}
+	must(t, login("recent"))
+	must(t, w.SetSubjectEnabled(ctx, root, "https://i=disabled", false))
+	_, _, err := w.CreateAccount(ctx, root, iam.AccountSpec{Parent: "https://i=with key", Policy: statement("Allow", "s3:GetObject", "b/*")})
+	must(t, err)
+	must(t, login("new"))
+	var names []string
+	for _, s := range w.Subjects() {
+		names = append(names, s.Sub)
+	}
+	if got := strings.Join(names, ", "); got != "disabled, new, recent, with key" {
+		t.Errorf("kept: %s", got)
+	}
+	if err := login("one more"); !errors.Is(err, fault.Busy) {
+		t.Errorf("nobody was away for a day: %v", err)
+	}
+}
+
 // TestLoginsCostNothing: a thousand logins of one subject write once.
 func TestLoginsCostNothing(t *testing.T) {
 	w := newWorld(t)

@@ -18,8 +18,8 @@ const (
 	// every minute does not write every minute.
 	seenPrecision = time.Hour
 
-	maxSubjects = 20_000
-	maxSubject  = 1024 // bytes of issuer and sub
+	away       = 24 * time.Hour // after which a subject makes room for new ones
+	maxSubject = 1024           // bytes of issuer and sub
 )
 
 // SubjectName is the name of a subject as a principal.
@@ -108,7 +108,7 @@ func (s *Service) seen(ctx context.Context, by iam.Actor, name iam.UserName, log
 			return nil, nil //nolint:nilnil // nothing changed
 		case ok:
 			made.Before = s.subject(name, record)
-		case len(d.Subjects) >= maxSubjects:
+		case !s.makeRoom(d, now):
 			return nil, fault.New(fault.Busy, fault.User, string(name))
 		default:
 			record = subjectRecord{Issuer: login.Issuer, Sub: login.Sub, ID: newID()}
@@ -133,6 +133,30 @@ func (s *Service) forgetLapsed(d *document, now time.Time) {
 			d.removeAccounts(iam.Subject, name)
 		}
 	}
+}
+
+// makeRoom lets one subject more in, and reports whether it could. It forgets more
+// than one, so that it has not to look again at each login: up to a sixteenth, of
+// those that are away, longest first. Disabled ones stay, and who has keys.
+func (s *Service) makeRoom(d *document, now time.Time) bool {
+	if len(d.Subjects) < s.config.Subjects {
+		return true
+	}
+	keep := map[iam.UserName]bool{}
+	for _, account := range d.Accounts {
+		keep[account.Parent] = keep[account.Parent] || account.Kind == iam.Subject
+	}
+	var idle []iam.UserName
+	for name, r := range d.Subjects {
+		if !r.Disabled && !keep[name] && now.Sub(r.Seen) > away {
+			idle = append(idle, name)
+		}
+	}
+	slices.SortFunc(idle, func(a, b iam.UserName) int { return d.Subjects[a].Seen.Compare(d.Subjects[b].Seen) })
+	for _, name := range idle[:min(len(idle), 1+s.config.Subjects/16)] {
+		delete(d.Subjects, name)
+	}
+	return len(d.Subjects) < s.config.Subjects
 }
 
 // SetSubjectEnabled says whether a subject and all that derives from it may sign
