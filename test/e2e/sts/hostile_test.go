@@ -25,6 +25,9 @@ import (
 	"github.com/larder-cache/larder/test/e2e/harness"
 )
 
+// runnerToken is what a job shows to be given its identity token.
+const runnerToken = "e2e-runner"
+
 // issuer is one that signs whatever is asked of it: what a good one never sends.
 type issuer struct {
 	*httptest.Server
@@ -43,6 +46,17 @@ func newIssuer(t *testing.T) *issuer {
 	})
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{jwk(&key.PublicKey, "good")}})
+	})
+	mux.HandleFunc("/actions", func(w http.ResponseWriter, r *http.Request) { // as GitHub gives a job its token
+		if r.Header.Get("Authorization") != "Bearer "+runnerToken {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		claims := i.claims(map[string]any{
+			"aud": r.URL.Query().Get("audience"), "sub": "repo:acme/x:ref:refs/heads/main", "repository_owner_id": "1234567",
+			"repository": "acme/x", "ref": r.URL.Query().Get("ref"), "event_name": "push",
+		})
+		_ = json.NewEncoder(w).Encode(map[string]string{"value": token(t, map[string]any{"alg": "RS256", "kid": "good"}, claims, rs256(t, key))})
 	})
 	mux.HandleFunc("/attacker", func(http.ResponseWriter, *http.Request) { i.visited.Add(1) })
 	i.Server = httptest.NewServer(mux)

@@ -1,6 +1,7 @@
 package sts_test
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,4 +60,25 @@ func TestLoginExport(t *testing.T) {
 	env["LARDER_ID_TOKEN"] = bao.Identity("build-2", "guests")
 	wants(t, harness.NewLarder(t, env).Refused("login", "--ca-file", s.CA.File, "--", "true"), "IDPRejectedClaim")
 	wants(t, harness.NewLarder(t, env).Run("login", "--optional", "--ca-file", s.CA.File, "--", "echo", "built"), "built")
+}
+
+// TestLoginGitHub asks for the token as a job in GitHub Actions does; its branch
+// decides.
+func TestLoginGitHub(t *testing.T) {
+	i := newIssuer(t)
+	s := newServer(t, harness.NewBao(t), harness.Options{CA: harness.NewAuthority(t), Env: []string{
+		"LARDER_IDENTITY_OPENID_CONFIG_URL_GITHUB=" + i.URL + "/.well-known/openid-configuration",
+		"LARDER_IDENTITY_OPENID_RULES_GITHUB=repository_owner_id=1234567,ref=refs/heads/main,event_name=push -> use-shelf\nrepository_owner_id=1234567 -> readonly",
+	}})
+	job := func(ref, token string) *harness.Program {
+		return harness.NewLarder(t, map[string]string{
+			"LARDER_ENDPOINT": s.URL(), "ACTIONS_ID_TOKEN_REQUEST_URL": i.URL + "/actions?ref=" + url.QueryEscape(ref), "ACTIONS_ID_TOKEN_REQUEST_TOKEN": token,
+		})
+	}
+	args := []string{"login", "--github", "--export", "--shell", "docker", "--duration", "2h", "--bucket", "shelf", "--ca-file", s.CA.File}
+	for ref, want := range map[string]rights{"refs/heads/main": {read: true, write: true}, "refs/pull/7/merge": {read: true}} {
+		key, secret, session := keysOf(variables(job(ref, runnerToken).Run(args...)))
+		check(t, ref, may(t, s, key, secret, session), want)
+	}
+	wants(t, job("refs/heads/main", "another's").Refused(args...), "ask GitHub for an identity token", "401")
 }
