@@ -54,22 +54,43 @@ func (s *Sccache) Build(tb testing.TB, name string) Build {
 // TryBuild is Build for builds that may fail; out is what cargo wrote.
 func (s *Sccache) TryBuild(tb testing.TB, name string) (b Build, out []byte, err error) {
 	tb.Helper()
+	return s.turns(tb, name, func() bool { return false })
+}
+
+// BuildWhile is a long Build by one daemon: the project is built anew as long as
+// more says so after a turn. Nothing that a turn compiles was compiled before.
+func (s *Sccache) BuildWhile(tb testing.TB, name string, more func() bool) Build {
+	tb.Helper()
+	b, out, err := s.turns(tb, name, more)
+	if err != nil {
+		tb.Fatalf("build %s on %s: %v\n%s", name, s.Machine.Name, err, out)
+	}
+	return b
+}
+
+func (s *Sccache) turns(tb testing.TB, name string, more func() bool) (b Build, out []byte, err error) {
+	tb.Helper()
 	source := sourceRust
 	if name == project.C {
 		source = sourceC
 	}
-	s.Machine.Remove(tb, "target")
 	env := s.environment()
 	if out, err := s.Machine.Command(tb, Home, env, s.Program, "--start-server").CombinedOutput(); err != nil {
 		return b, out, fmt.Errorf("start sccache: %w", err)
 	}
 	defer func() { _ = s.Machine.Command(tb, Home, env, s.Program, "--stop-server").Run() }()
 	start := time.Now()
-	out, err = s.Machine.Command(tb, source, env, "cargo", "build", "--offline", "--locked").CombinedOutput()
-	b.Took = time.Since(start)
-	if err != nil {
-		return b, out, fmt.Errorf("cargo build: %w", err)
+	for turn := 0; turn == 0 || more(); turn++ {
+		if turn > 0 {
+			env["CFLAGS"], env["RUSTFLAGS"] = fmt.Sprintf("-DTURN=%d", turn), fmt.Sprintf("--cfg turn%d", turn)
+		}
+		s.Machine.Remove(tb, "target")
+		out, err = s.Machine.Command(tb, source, env, "cargo", "build", "--offline", "--locked").CombinedOutput()
+		if err != nil {
+			return b, out, fmt.Errorf("cargo build: %w", err)
+		}
 	}
+	b.Took = time.Since(start)
 	b.Stats = s.stats(tb, env)
 	return b, out, nil
 }

@@ -1,20 +1,20 @@
 package sts_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/larder-cache/larder/test/e2e/harness"
 	"github.com/larder-cache/larder/test/e2e/project"
@@ -31,97 +31,63 @@ type session struct {
 	Expiration      time.Time
 }
 
-// hasty stands before a server's endpoint and makes time pass: it says that keys
-// end in two minutes and three seconds, which makes sccache fetch new ones after
-// three, and soon after it handed out new ones it revokes those before.
-type hasty struct {
+// recorder stands before a server's endpoint, changes nothing, and remembers what
+// was answered.
+type recorder struct {
 	*httptest.Server
-	t      *testing.T
-	server *harness.Server
 
-	mu       sync.Mutex // guards what follows
-	given    []session
-	pending  sync.WaitGroup
-	refusals int
+	mu    sync.Mutex // guards what follows
+	given []session
+	other []string // answers that hold no session
 }
 
-func newHasty(t *testing.T, s *harness.Server) *hasty {
+func newRecorder(t *testing.T, s *harness.Server) *recorder {
 	t.Helper()
-	h := &hasty{t: t, server: s}
+	to, err := url.Parse(s.URL())
+	ok(t, err)
+	r := &recorder{}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:        func(p *httputil.ProxyRequest) { p.SetURL(to) },
+		Transport:      s.HTTPClient().Transport,
+		ModifyResponse: r.record,
+	}
 	listener, err := net.Listen("tcp", harness.ServerAddr+":0")
 	ok(t, err)
 	cert, key := s.CA.Issue(t, harness.ServerAddr)
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	ok(t, err)
-	h.Server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: h}, TLS: &tls.Config{Certificates: []tls.Certificate{pair}}}
-	h.StartTLS()
-	t.Cleanup(func() { h.Close(); h.pending.Wait() })
-	return h
+	r.Server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: proxy}, TLS: &tls.Config{Certificates: []tls.Certificate{pair}}}
+	r.StartTLS()
+	t.Cleanup(r.Close)
+	return r
 }
 
-func (h *hasty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, h.server.URL()+credentialsPath, nil)
-	ok(h.t, err)
-	req.Header.Set("Authorization", r.Header.Get("Authorization"))
-	res, err := h.server.HTTPClient().Do(req)
+func (r *recorder) record(res *http.Response) error {
+	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
+		return err
 	}
-	defer func() { _ = res.Body.Close() }()
-	body, _ := io.ReadAll(res.Body)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var s session
 	if res.StatusCode != http.StatusOK || json.Unmarshal(body, &s) != nil {
-		h.refusals++
-		w.WriteHeader(res.StatusCode)
-		_, _ = w.Write(body)
-		return
+		r.other = append(r.other, res.Status+" "+string(body))
+		return nil
 	}
-	if n := len(h.given); n > 0 {
-		old := h.given[n-1]
-		h.pending.Add(1)
-		time.AfterFunc(time.Second, func() { // requests that are on their way arrive
-			defer h.pending.Done()
-			revoke(h.t, h.server, old)
-		})
-	}
-	h.given = append(h.given, s)
-	s.Expiration = time.Now().Add(123 * time.Second)
-	_ = json.NewEncoder(w).Encode(s)
+	r.given = append(r.given, s)
+	return nil
 }
 
-// revoke ends a session as a client would that signs with AWS's own signer.
-func revoke(t *testing.T, server *harness.Server, s session) {
-	t.Helper()
-	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-	req, err := http.NewRequest(http.MethodDelete, server.URL()+credentialsPath, nil)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	req.Header.Set("X-Amz-Content-Sha256", empty)
-	keys := aws.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey, SessionToken: s.Token}
-	err = v4.NewSigner().SignHTTP(req.Context(), keys, req, empty, "s3", "us-east-1", time.Now())
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	res, err := server.HTTPClient().Do(req)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusNoContent {
-		t.Errorf("revoke: %s", res.Status)
-	}
+func (r *recorder) sessions() (given []session, other []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.given), slices.Clone(r.other)
 }
 
 // tokenOnly is sccache 0.19 on a new machine that has nothing but a token file and
 // the endpoint's URL.
-func tokenOnly(t *testing.T, s *harness.Server, name, token, endpoint string) *harness.Sccache {
+func tokenOnly(t *testing.T, s *harness.Server, name, token, endpoint, query string) *harness.Sccache {
 	t.Helper()
 	program, err := tools.Path(tools.Sccache019)
 	ok(t, err)
@@ -129,36 +95,49 @@ func tokenOnly(t *testing.T, s *harness.Server, name, token, endpoint string) *h
 	return &harness.Sccache{Machine: m, Program: program, Env: map[string]string{
 		"SCCACHE_BUCKET": "shelf", "SCCACHE_ENDPOINT": s.URL(), "SCCACHE_REGION": "auto", "SCCACHE_S3_USE_SSL": "true",
 		"SSL_CERT_FILE":                          m.File(t, "ca.pem", s.CA.PEM),
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI":     endpoint + credentialsPath,
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI":     endpoint + credentialsPath + query,
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": m.File(t, "token", []byte(token)),
 	}}
 }
 
-// TestSccacheWithATokenFile builds with keys that end several times within the
-// build; a second machine, with another identity, finds everything.
+// TestSccacheWithATokenFile builds for longer than the keys live that it began
+// with: real ones, of the shortest length that there is, which sccache renews by
+// itself. None of its requests fails, and the first keys are worth nothing when
+// their end has come. A second machine, with another identity, finds everything.
 func TestSccacheWithATokenFile(t *testing.T) {
 	bao := harness.NewBao(t)
 	bao.NewIssuer(audience)
 	s := newServer(t, bao, harness.Options{CA: harness.NewAuthority(t)})
-	h := newHasty(t, s)
+	r := newRecorder(t, s)
 	mark := s.Mark()
-	cold := tokenOnly(t, s, "cold", bao.Identity("build-1", "cooks"), h.URL).Build(t, project.C)
-	h.pending.Wait()
-	keys := map[string]bool{}
-	for _, a := range s.Requests(mark) {
-		if strings.HasPrefix(a.Path, "/shelf/") && a.Status < 300 {
-			keys[a.AccessKey] = true
+	sccache := tokenOnly(t, s, "cold", bao.Identity("build-1", "cooks"), r.URL, "?duration=3m")
+	cold := sccache.BuildWhile(t, project.C, func() bool { // until it asked for keys after the first ones' end
+		given, _ := r.sessions()
+		return len(given) == 0 || given[len(given)-1].Expiration.Sub(given[0].Expiration) < 3*time.Minute
+	})
+	given, other := r.sessions()
+	keys := map[string]int{}
+	for _, a := range sccache.Objects(s.Requests(mark)) {
+		if a.Status != http.StatusOK && (a.Status != http.StatusNotFound || a.Code != "NoSuchKey") {
+			t.Errorf("a request of the build failed: %+v", a)
 		}
+		keys[a.AccessKey]++
 	}
-	t.Logf("%v, %d keys handed out, %d used; %+v", cold.Took.Round(time.Millisecond), len(h.given), len(keys), cold.Stats)
+	t.Logf("%v, %d keys handed out, used so often: %v; %+v", cold.Took.Round(time.Second), len(given), keys, cold.Stats)
 	if cold.Stats.Misses == 0 || cold.Stats.Errors+cold.Stats.WriteErrors+cold.Stats.Timeouts != 0 || cold.Stats.Writes != cold.Stats.Misses {
 		t.Errorf("the first build: %+v", cold.Stats)
 	}
-	if len(keys) < 3 || h.refusals != 0 {
-		t.Errorf("%d keys were used and %d exchanges refused: the build did not outlive its keys", len(keys), h.refusals)
+	first, last := given[0], given[len(given)-1]
+	outlived := slices.ContainsFunc(given, func(k session) bool {
+		return keys[k.AccessKeyID] > 0 && k.Expiration.Sub(first.Expiration) >= 3*time.Minute
+	})
+	if len(other) != 0 || keys[first.AccessKeyID] == 0 || !outlived {
+		t.Errorf("the build did not outlive its keys: refused exchanges %q", other)
 	}
-	warm := tokenOnly(t, s, "warm", bao.Identity("build-2", "cooks"), s.URL()).Build(t, project.C)
-	if warm.Stats.Misses != 0 || warm.Stats.Hits != cold.Stats.Misses || warm.Stats.Errors != 0 {
+	check(t, "the first keys after their end", may(t, s, first.AccessKeyID, first.SecretAccessKey, first.Token), rights{})
+	check(t, "the last keys", may(t, s, last.AccessKeyID, last.SecretAccessKey, last.Token), rights{read: true, write: true})
+	warm := tokenOnly(t, s, "warm", bao.Identity("build-2", "cooks"), s.URL(), "").Build(t, project.C)
+	if warm.Stats.Misses != 0 || warm.Stats.Hits == 0 || warm.Stats.Errors != 0 {
 		t.Errorf("the second build: %+v", warm.Stats)
 	}
 }
@@ -225,8 +204,7 @@ func TestEndpointInTheClear(t *testing.T) {
 	u, err := url.Parse(s.URL())
 	ok(t, err)
 	env := map[string]string{"LARDER_ID_TOKEN": token}
-	refused := harness.NewProgram(t, tools.MC, env)
-	refused.Path = harness.Binary(t)
+	refused := harness.NewLarder(t, env)
 	_ = s.Requests(s.Mark()) // the log is written a moment late
 	mark := s.Mark()
 	wants(t, refused.Refused("login", "--endpoint", "http://"+u.Host, "--", "true"), "in the clear")
