@@ -129,19 +129,22 @@ const upperHex = "0123456789ABCDEF"
 
 // appendEncoded percent-encodes every byte but A–Z a–z 0–9 - _ . ~ and, in paths, /.
 func appendEncoded(b []byte, s string, inPath bool) []byte {
+	done := 0
 	for i := range len(s) {
-		if c := s[i]; unreserved(c) || inPath && c == '/' {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		if c := s[i]; !unreserved[c] && (!inPath || c != '/') {
+			b = append(append(b, s[done:i]...), '%', upperHex[c>>4], upperHex[c&15])
+			done = i + 1
 		}
 	}
-	return b
+	return append(b, s[done:]...)
 }
 
-func unreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' || c == '~'
-}
+var unreserved = func() (table [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~") {
+		table[c] = true
+	}
+	return table
+}()
 
 // appendQuery writes the query's parameters, each encoded anew, by name and value.
 func (s *scratch) appendQuery(b []byte, sub *subject) ([]byte, error) {
@@ -186,7 +189,7 @@ func (s *scratch) appendQuery(b []byte, sub *subject) ([]byte, error) {
 func reencode(s string) (string, error) {
 	canonical := true
 	for i := range len(s) {
-		if !unreserved(s[i]) {
+		if !unreserved[s[i]] {
 			canonical = false
 			break
 		}
@@ -246,11 +249,12 @@ func (sub *subject) appendHeader(b []byte, name string) ([]byte, error) {
 
 func appendTrimmed(b []byte, v string) []byte {
 	v = strings.Trim(v, " \t")
-	for i := range len(v) {
-		if v[i] == ' ' && v[i-1] == ' ' { // v starts with no space
-			continue
+	done := 0
+	for i := 1; i < len(v); i++ {
+		if v[i] == ' ' && v[i-1] == ' ' {
+			b = append(b, v[done:i]...)
+			done = i + 1
 		}
-		b = append(b, v[i])
 	}
-	return b
+	return append(b, v[done:]...)
 }
