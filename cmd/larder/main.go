@@ -34,6 +34,7 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	defer context.AfterFunc(ctx, stop)() // whoever signals again need not wait
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)

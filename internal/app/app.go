@@ -150,7 +150,6 @@ func (s *server) run(ctx context.Context) error {
 	defer fail(nil)
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	defer context.AfterFunc(ctx, s.administration.EndStreams)()
 	var tasks, listeners sync.WaitGroup
 	for _, t := range s.tasks {
 		tasks.Go(func() {
@@ -167,6 +166,9 @@ func (s *server) run(ctx context.Context) error {
 			}
 		})
 	}
+	<-ctx.Done()
+	s.log.InfoContext(ctx, "stopping, once the requests under way are answered", "drain_timeout", s.cfg.DrainTimeout.String())
+	s.administration.EndStreams()
 	listeners.Wait()
 	stop()
 	tasks.Wait()
