@@ -42,7 +42,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		plainUsage(root)
 	}
-	err := root.ExecuteContext(ctx)
+	began := false
+	mindUsage(root, &began)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !began {
+		err = usageError{fmt.Errorf("%w (see '%s --help')", err, cmd.CommandPath())}
+	}
 	var code interface{ ExitCode() int } // a command that ran another one ends as that one did
 	switch {
 	case err == nil:
@@ -59,6 +64,35 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
+// mindUsage has began say whether a command got as far as to run: what ends
+// before that is a mistake in the command line. Commands that only hold others
+// name the one that was meant.
+func mindUsage(cmd *cobra.Command, began *bool) {
+	if cmd.HasSubCommands() {
+		cmd.SuggestionsMinimumDistance = 2
+		cmd.Args = knownCommand
+	}
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*began = true
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		mindUsage(sub, began)
+	}
+}
+
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("unknown command %q; did you mean %q?", args[0], near[0])
+	}
+	return fmt.Errorf("unknown command %q", args[0])
+}
+
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "larder",
@@ -73,9 +107,6 @@ drops in where MinIO stood, and knows that it is a cache.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w (see '%s --help')", err, cmd.CommandPath())}
-	})
 	cobra.EnableCommandSorting = false // the order below is that of first use
 	root.AddGroup(
 		&cobra.Group{ID: "server", Title: "The server:"},
