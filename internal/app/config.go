@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/larder-cache/larder/internal/iam"
@@ -85,13 +84,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("tls %s and tls-cert exclude one another: drop one", c.TLS)
 	}
 	if (c.RootUser == "") != (c.RootPassword == "") {
-		return errors.New("root-user and root-password go together: set both, or neither for a random secret")
-	}
-	if c.RootUser != "" && (len(c.RootUser) < 3 || len(c.RootPassword) < 8) {
-		return errors.New("root-user has at least 3 characters and root-password at least 8")
-	}
-	if strings.ContainsAny(c.RootUser, "=,") {
-		return errors.New("root-user has no '=' and no ','")
+		return errors.New("the root user's name and secret go together: set both (LARDER_ROOT_USER and LARDER_ROOT_PASSWORD, or MinIO's variables), or neither for a random secret")
 	}
 	if c.PprofAddress != "" {
 		if err := checkPrivate(c.PprofAddress); err != nil {

@@ -49,18 +49,24 @@ func Load(src Sources) (cfg Config, warnings []string, err error) {
 		}
 		if s.Name == "root-password" {
 			cfg.MinIO = cfg.MinIO || strings.HasPrefix(from, "MINIO_")
+			if _, inFile := file[s.Name]; inFile && readByOthers(src.path(env)) {
+				warnings = append(warnings, src.path(env)+" holds the root user's secret and others may read it: chmod 600 it, or name a file in LARDER_ROOT_PASSWORD_FILE")
+			}
 		}
 		delete(file, s.Name)
 	}
 	if len(file) > 0 {
-		return Config{}, nil, fmt.Errorf("%s: unknown key %q", src.path(env), slices.Sorted(maps.Keys(file))[0])
+		return Config{}, nil, fmt.Errorf("configuration file %s: unknown key %q: keys are named as the flags of 'larder serve --help'", src.path(env), slices.Sorted(maps.Keys(file))[0])
 	}
 	issuers, ignored, err := oidc.ParseEnvironment(env)
 	if err != nil {
 		return Config{}, nil, err
 	}
 	cfg.Issuers = issuers
-	warnings = append(unknown(env, known), ignored...)
+	warnings = slices.Concat(warnings, unknown(env, known), ignored)
+	if cfg.RootPassword == "minioadmin" {
+		warnings = append(warnings, "the root user's secret is the one that everybody knows from MinIO: choose another")
+	}
 	if cfg.MoreDirs {
 		warnings = append(warnings, "of the directories only "+cfg.Dir+" is used: there is no erasure coding here")
 	}
@@ -115,10 +121,9 @@ func (s *Setting) find(flags, env, file map[string]string) (value, from string, 
 		return v, "--" + s.Name, nil
 	}
 	for _, name := range s.variables() {
-		v, ok := env[name]
-		path := env[name+"_FILE"]
-		if s.File && path != "" {
-			if ok {
+		v := env[name]
+		if path := env[name+"_FILE"]; s.File && path != "" {
+			if v != "" {
 				return "", "", fmt.Errorf("%s and %s_FILE exclude one another: unset one", name, name)
 			}
 			content, err := os.ReadFile(path)
@@ -127,7 +132,7 @@ func (s *Setting) find(flags, env, file map[string]string) (value, from string, 
 			}
 			return strings.TrimRight(string(content), "\r\n"), name + "_FILE", nil
 		}
-		if ok && v != "" {
+		if v != "" {
 			return v, name, nil
 		}
 	}
@@ -191,6 +196,12 @@ func unquote(v string) (string, error) {
 	return v[1 : len(v)-1], nil
 }
 
+// readByOthers reports whether a file's mode lets others than its owner read it.
+func readByOthers(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Perm()&0o044 != 0
+}
+
 // readFile reads a TOML file of strings, numbers, booleans and lists of strings.
 func readFile(path string) (map[string]string, error) {
 	if path == "" {
@@ -198,6 +209,9 @@ func readFile(path string) (map[string]string, error) {
 	}
 	var doc map[string]any
 	if _, err := toml.DecodeFile(path, &doc); err != nil {
+		if errors.As(err, new(toml.ParseError)) {
+			err = fmt.Errorf("%w: the file is TOML, with lines like address = \":9000\"", err)
+		}
 		return nil, fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	values := make(map[string]string, len(doc))
@@ -215,6 +229,8 @@ func readFile(path string) (map[string]string, error) {
 				words[i] = fmt.Sprint(v[i])
 			}
 			values[key] = strings.Join(words, ",")
+		case map[string]any:
+			return nil, fmt.Errorf("configuration file %s: [%s] is not known: there are no tables, every setting stands at the top", path, key)
 		default:
 			return nil, fmt.Errorf("configuration file %s: %s: a value is a string, number, boolean or list", path, key)
 		}

@@ -46,8 +46,10 @@ func TestPrecedence(t *testing.T) {
 func TestAMinIOEnvironmentIsTaken(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "password")
 	write(t, secret, "minio123\n")
+	user := filepath.Join(t.TempDir(), "user")
+	write(t, user, "minio\n")
 	src := app.Sources{MinIO: true, Environ: []string{
-		"MINIO_ROOT_USER=minio", "MINIO_ROOT_PASSWORD_FILE=" + secret, "MINIO_DOMAIN=minio.example:9000,other.example",
+		"MINIO_ROOT_USER_FILE=" + user, "MINIO_ROOT_PASSWORD_FILE=" + secret, "MINIO_DOMAIN=minio.example:9000,other.example",
 		"MINIO_SERVER_URL=https://minio.example/", "MINIO_REGION=eu", "MINIO_VOLUMES=/data", "MINIO_BROWSER=on", "MINIO_PROMETHEUS_AUTH_TYPE=public", "MINIO_FANCY=1", "MINIO_REGION_FILE=/region", "PATH=/bin",
 	}}
 	cfg, warnings, err := app.Load(src)
@@ -63,6 +65,23 @@ func TestAMinIOEnvironmentIsTaken(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"MINIO_BROWSER has no effect: the console is always there", "MINIO_FANCY is not known and has no effect", "MINIO_REGION_FILE is not known and has no effect"}, warnings); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestWhatIsSetAndDoesNotHelpIsNamed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "larder.toml")
+	write(t, file, "root-password = \"minioadmin\"\n")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, warnings, err := app.Load(app.Sources{File: file, Environ: []string{"LARDER_DIR=d", "LARDER_ROOT_USER=root", "LARDER_FANCY=:1", "MINIO_DOMAIN_FILE=d"}})
+	want := []string{
+		file + " holds the root user's secret and others may read it: chmod 600 it, or name a file in LARDER_ROOT_PASSWORD_FILE",
+		"LARDER_FANCY is not known and has no effect", "MINIO_DOMAIN_FILE is not known and has no effect",
+		"the root user's secret is the one that everybody knows from MinIO: choose another",
+	}
+	if diff := cmp.Diff(want, warnings); err != nil || diff != "" {
+		t.Error(err, diff)
 	}
 }
 
@@ -84,6 +103,10 @@ func TestDirectoriesMinIOsWay(t *testing.T) {
 func TestMistakesAreNamed(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.toml")
 	write(t, bad, "listen-on = \":1\"\n")
+	yaml := filepath.Join(t.TempDir(), "larder.yaml")
+	write(t, yaml, "address: \":1\"\n")
+	table := filepath.Join(t.TempDir(), "table.toml")
+	write(t, table, "[server]\naddress = \":1\"\n")
 	badEnv := filepath.Join(t.TempDir(), "config.env")
 	write(t, badEnv, "export MINIO_ROOT_USER=\"minio\nnonsense\n")
 	tests := []struct {
@@ -93,11 +116,17 @@ func TestMistakesAreNamed(t *testing.T) {
 	}{
 		{"no directory", app.Sources{}, "larder serve ./data"},
 		{"address", app.Sources{Flags: map[string]string{"address": "9000"}}, "--address: \"9000\" is not host:port"},
-		{"unknown key", app.Sources{File: bad}, "unknown key \"listen-on\""},
+		{"no port", app.Sources{Flags: map[string]string{"address": "localhost:http"}}, "--address: \"localhost:http\" is not host:port"},
+		{"unknown key", app.Sources{File: bad}, "unknown key \"listen-on\": keys are named as the flags"},
+		{"YAML", app.Sources{File: yaml}, "the file is TOML, with lines like address ="},
+		{"table", app.Sources{File: table}, "[server] is not known"},
 		{"absent file", app.Sources{File: "absent.toml"}, "absent.toml"},
 		{"quote", app.Sources{Environ: []string{"MINIO_CONFIG_ENV_FILE=" + badEnv}}, "config.env:1: MINIO_ROOT_USER: the quote is not closed"},
-		{"half a root", app.Sources{Environ: []string{"LARDER_DIR=d", "MINIO_ROOT_USER=minio"}}, "root-user and root-password go together"},
-		{"short secret", app.Sources{Environ: []string{"LARDER_DIR=d", "MINIO_ROOT_USER=minio", "MINIO_ROOT_PASSWORD=short"}}, "at least 8"},
+		{"half a root", app.Sources{Environ: []string{"LARDER_DIR=d", "MINIO_ROOT_USER=minio"}}, "name and secret go together"},
+		{"short secret", app.Sources{Environ: []string{"LARDER_DIR=d", "MINIO_ROOT_USER=minio", "MINIO_ROOT_PASSWORD=short"}}, "MINIO_ROOT_PASSWORD: too short: a secret has at least 8"},
+		{"short name", app.Sources{Environ: []string{"LARDER_DIR=d", "LARDER_ROOT_USER=me", "LARDER_ROOT_PASSWORD=long enough"}}, "LARDER_ROOT_USER: \"me\" is too short"},
+		{"name with a comma", app.Sources{Environ: []string{"LARDER_DIR=d", "LARDER_ROOT_USER=you,me", "LARDER_ROOT_PASSWORD=long enough"}}, "no ','"},
+		{"absent secret", app.Sources{Environ: []string{"LARDER_ROOT_USER=root", "LARDER_ROOT_PASSWORD_FILE=absent"}}, "LARDER_ROOT_PASSWORD_FILE: open absent"},
 		{"secret twice", app.Sources{Environ: []string{"MINIO_ROOT_PASSWORD=a", "MINIO_ROOT_PASSWORD_FILE=b"}}, "exclude one another"},
 		{"half a certificate", app.Sources{Flags: map[string]string{"dir": "d", "tls-cert": "c"}}, "tls-cert and tls-key go together"},
 		{"tls mode", app.Sources{Flags: map[string]string{"tls": "maybe"}}, "neither off nor auto"},
@@ -108,6 +137,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"proxy", app.Sources{Flags: map[string]string{"trusted-proxy": "all"}}, "is not a network"},
 		{"metrics", app.Sources{Environ: []string{"MINIO_PROMETHEUS_AUTH_TYPE=none"}}, "\"none\" is neither true (public) nor false (jwt)"},
 		{"boolean", app.Sources{Environ: []string{"LARDER_HTTP2=perhaps"}}, "LARDER_HTTP2: \"perhaps\" is neither true nor false"},
+		{"level", app.Sources{Environ: []string{"LARDER_LOG_LEVEL=loud"}}, "LARDER_LOG_LEVEL: \"loud\" is none of debug, info, warn and error"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

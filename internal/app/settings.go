@@ -43,8 +43,8 @@ func Settings() []Setting {
 		{Name: "metrics-address", Usage: "`host:port` of /metrics without authentication (default: none)", set: address(func(c *Config) *string { return &c.MetricsAddress })},
 		{Name: "public-metrics", MinIO: []string{"MINIO_PROMETHEUS_AUTH_TYPE"}, Switch: true, Default: "false", Usage: "let anybody read /minio/v2/metrics, names of buckets included (MinIO's variable: public or jwt)", set: publicMetrics},
 		{Name: "pprof", Usage: "private `host:port` of /debug/pprof (default: none)", set: address(func(c *Config) *string { return &c.PprofAddress })},
-		{Name: "root-user", MinIO: []string{"MINIO_ROOT_USER", "MINIO_ACCESS_KEY"}, Usage: "`name` of the root user", File: true, set: text(func(c *Config) *string { return &c.RootUser })},
-		{Name: "root-password", MinIO: []string{"MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY"}, Usage: "secret of the root user (default: random, made on first start)", Secret: true, File: true, set: func(c *Config, v string) error { c.RootPassword = iam.Secret(v); return nil }},
+		{Name: "root-user", MinIO: []string{"MINIO_ROOT_USER", "MINIO_ACCESS_KEY"}, Usage: "`name` of the root user", File: true, set: rootUser},
+		{Name: "root-password", MinIO: []string{"MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY"}, Usage: "secret of the root user (default: random, made on first start)", Secret: true, File: true, set: rootPassword},
 		{Name: "url", MinIO: []string{"MINIO_SERVER_URL"}, Usage: "`URL` at which clients reach the API", set: link(func(c *Config) *string { return &c.URL })},
 		{Name: "console-url", MinIO: []string{"MINIO_BROWSER_REDIRECT_URL"}, Usage: "`URL` at which browsers reach the console", set: link(func(c *Config) *string { return &c.ConsoleURL })},
 		{Name: "domain", MinIO: []string{"MINIO_DOMAIN"}, Usage: "comma-separated `domains` below which a label names a bucket", set: domains},
@@ -65,7 +65,7 @@ func Settings() []Setting {
 		{Name: "memory", Default: "512MiB", Usage: "`bytes` that bodies on their way in may occupy", set: size(func(c *Config) *int64 { return &c.Memory })},
 		{Name: "reserve", Usage: "`bytes` of disk kept free; writes are refused below (default: 1GiB, or 5 % of a smaller disk)", set: size(func(c *Config) *int64 { return &c.Reserve })},
 		{Name: "drain-timeout", Default: "20s", Usage: "`time` that a stop waits for requests under way", set: duration(func(c *Config) *time.Duration { return &c.DrainTimeout })},
-		{Name: "log-level", Default: "info", Usage: "`level`: debug, info, warn or error", set: func(c *Config, v string) error { return c.LogLevel.UnmarshalText([]byte(v)) }},
+		{Name: "log-level", Default: "info", Usage: "`level`: debug, info, warn or error", set: logLevel},
 		{Name: "log-json", Switch: true, Default: "false", Usage: "log JSON lines", set: boolean(func(c *Config) *bool { return &c.LogJSON })},
 		{Name: "access-log", Switch: true, Default: "true", Usage: "log one line a request", set: boolean(func(c *Config) *bool { return &c.AccessLog })},
 	}
@@ -142,13 +142,40 @@ func duration(field func(*Config) *time.Duration) setter {
 func address(field func(*Config) *string) setter {
 	return func(c *Config, v string) error {
 		if v != "" {
-			if _, _, err := net.SplitHostPort(v); err != nil {
+			_, port, err := net.SplitHostPort(v)
+			if _, notNumber := strconv.ParseUint(port, 10, 16); err != nil || notNumber != nil {
 				return fmt.Errorf("%q is not host:port: write it like :9000 or 127.0.0.1:9000", v)
 			}
 		}
 		*field(c) = v
 		return nil
 	}
+}
+
+func rootUser(c *Config, v string) error {
+	switch {
+	case v != "" && len(v) < 3:
+		return fmt.Errorf("%q is too short: a user's name has at least 3 characters", v)
+	case strings.ContainsAny(v, "=,"):
+		return fmt.Errorf("%q: a user's name has no '=' and no ','", v)
+	}
+	c.RootUser = v
+	return nil
+}
+
+func rootPassword(c *Config, v string) error {
+	if v != "" && len(v) < 8 {
+		return errors.New("too short: a secret has at least 8 characters")
+	}
+	c.RootPassword = iam.Secret(v)
+	return nil
+}
+
+func logLevel(c *Config, v string) error {
+	if err := c.LogLevel.UnmarshalText([]byte(v)); err != nil {
+		return fmt.Errorf("%q is none of debug, info, warn and error", v)
+	}
+	return nil
 }
 
 func link(field func(*Config) *string) setter {
