@@ -114,7 +114,7 @@ func (c *checker) run() error {
 	}
 	lock, err := c.fs.Lock(c.fs.PathJoin(c.dir, lockFile))
 	if err != nil {
-		return fault.Wrap(fault.Busy, fault.Store, c.dir, fmt.Errorf("another process has it open: %w", err))
+		return locked(c.dir, err)
 	}
 	defer func() { _ = lock.Close() }()
 	if err := c.files(); err != nil {

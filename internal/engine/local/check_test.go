@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -197,6 +199,27 @@ func repaired(t *testing.T, where string, mem *vfs.MemFS, want map[string][]byte
 	}
 	if lost > 1 {
 		t.Errorf("%s: the repair lost %d keys", where, lost)
+	}
+}
+
+// unlockable is a disk whose lock file belongs to somebody else.
+type unlockable struct{ disk.FS }
+
+func (unlockable) Lock(name string) (io.Closer, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+}
+
+func TestWhoMayNotLockIsNotToldOfAnotherProcess(t *testing.T) {
+	fsys := unlockable{disk.New(vfs.NewMem())}
+	if err := fsys.MkdirAll("/store/segments", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, checked := local.Check(t.Context(), fsys, "/store", local.CheckOptions{})
+	_, opened := local.Open(fsys, "/store", local.Config{})
+	for _, err := range []error{checked, opened} {
+		if !errors.Is(err, fs.ErrPermission) || errors.Is(err, fault.Busy) {
+			t.Errorf("%v", err)
+		}
 	}
 }
 

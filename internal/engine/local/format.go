@@ -69,7 +69,7 @@ func prepare(fsys disk.FS, dir string) (lock io.Closer, f format, err error) {
 	}
 	lock, err = fsys.Lock(fsys.PathJoin(dir, lockFile))
 	if err != nil {
-		return nil, f, fault.Wrap(fault.Busy, fault.Store, dir, fmt.Errorf("another process has it open: %w", err))
+		return nil, f, locked(dir, err)
 	}
 	f, err = readFormat(fsys, dir)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -87,6 +87,14 @@ func prepare(fsys disk.FS, dir string) (lock io.Closer, f format, err error) {
 		return lock, f, err
 	}
 	return lock, f, disk.WriteFile(fsys, dir, formatFile, []byte(f.String()))
+}
+
+// locked says why the lock of dir cannot be had.
+func locked(dir string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fault.Wrap(fault.Busy, fault.Store, dir, fmt.Errorf("another process has it open, and has to be stopped first: %w", err))
 }
 
 func readFormat(fsys disk.FS, dir string) (format, error) {
