@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -99,10 +100,14 @@ func serve(cmd *cobra.Command, args []string, minio bool) error {
 	if err != nil {
 		return usageError{err}
 	}
-	return app.Run(cmd.Context(), cfg, app.Process{
+	err = app.Run(cmd.Context(), cfg, app.Process{
 		Stdout:   cmd.OutOrStdout(),
 		Stderr:   cmd.ErrOrStderr(),
 		Version:  version(),
 		Warnings: warnings,
 	})
+	if errors.As(err, new(app.ConfigError)) {
+		return usageError{err}
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -313,21 +314,36 @@ func TestStartRefusesWhatItMustNotTouch(t *testing.T) {
 		t.Fatal(err)
 	}
 	running := start(t, t.TempDir(), false, nil, nil)
+	half := t.TempDir()
+	if err := os.WriteFile(filepath.Join(half, "public.crt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
-		name string
-		cfg  app.Config
-		want string
+		name    string
+		cfg     app.Config
+		mistake bool // in the configuration
+		want    string
 	}{
-		{"MinIO's data", app.Config{Dir: minio, Address: "127.0.0.1:0"}, "mc mirror"},
-		{"a directory in use", app.Config{Dir: running.cfg.Dir, Address: "127.0.0.1:0"}, "has it open"},
-		{"a port in use", app.Config{Dir: t.TempDir(), Address: running.address}, "--address"},
-		{"no directory", app.Config{Dir: "/dev/null/x", Address: "127.0.0.1:0"}, "data directory"},
+		{"MinIO's data", app.Config{Dir: minio}, true, "mc mirror"},
+		{"a directory in use", app.Config{Dir: running.cfg.Dir}, false, "another process has it open, and has to be stopped first"},
+		{"a port in use", app.Config{Dir: t.TempDir(), Address: running.address}, false, "stop it, or choose another with --address"},
+		{"another machine's address", app.Config{Dir: t.TempDir(), Address: "192.0.2.1:0"}, true, "choose another with --address"},
+		{"no directory", app.Config{Dir: "/dev/null/x"}, true, "make it for the user that the server runs as"},
+		{"no certificate", app.Config{Dir: t.TempDir(), TLSCert: "absent.crt", TLSKey: "absent.key"}, true, "tls-cert and tls-key: certificate: stat absent.crt"},
+		{"no certificates", app.Config{Dir: t.TempDir(), CertsDir: minio}, true, "certs-dir: " + minio + " holds no public.crt"},
+		{"half a certificate, MinIO's way", app.Config{Dir: t.TempDir(), CertsDir: half, MinIO: true, RootUser: "minio", RootPassword: "minio123"}, true, "certs-dir: " + half + " has no private.key"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.cfg.Address == "" {
+				tt.cfg.Address = "127.0.0.1:0"
+			}
 			err := app.Run(t.Context(), tt.cfg, app.Process{Stdout: io.Discard, Stderr: io.Discard})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if errors.As(err, new(app.ConfigError)) != tt.mistake {
+				t.Errorf("a mistake in the configuration: %v, want %v", !tt.mistake, tt.mistake)
 			}
 		})
 	}

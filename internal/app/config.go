@@ -63,6 +63,13 @@ type Config struct {
 	MinIO bool
 }
 
+// ConfigError is a mistake in a Config that shows only when the server starts,
+// such as a certificate that is not there.
+type ConfigError struct{ error }
+
+// Unwrap returns what was found.
+func (e ConfigError) Unwrap() error { return e.error }
+
 // TLSMode is how the API gets its certificate.
 type TLSMode string
 

@@ -36,7 +36,7 @@ func listen(ctx context.Context, name, address string, handler http.Handler, con
 		return nil, fmt.Errorf("listen on %s: another process has this port: stop it, or choose another with --%s", address, flagOf(name))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
+		return nil, ConfigError{fmt.Errorf("listen on %s: %w: choose another with --%s", address, err, flagOf(name))}
 	}
 	server := edge.NewServer(handler, log.With("listener", name))
 	server.TLSConfig = config
@@ -100,6 +100,13 @@ func (e *endpoint) address() string { return e.listener.Addr().String() }
 // certificates opens what the configuration says of TLS; nil for plain HTTP. ca
 // is the file that clients have to trust, if it is one of ours.
 func certificates(cfg *Config, log *slog.Logger) (store *certs.Store, ca string, err error) {
+	open := func(setting string, source certs.Source) (*certs.Store, error) {
+		store, err := certs.Open(source, log)
+		if err != nil {
+			return nil, ConfigError{fmt.Errorf("%s: %w", setting, err)}
+		}
+		return store, nil
+	}
 	switch {
 	case cfg.TLS == TLSOff:
 		return nil, "", nil
@@ -108,16 +115,14 @@ func certificates(cfg *Config, log *slog.Logger) (store *certs.Store, ca string,
 		if err != nil {
 			return nil, "", err
 		}
-		store, err = certs.Open(authority.Source(), log)
+		store, err = open("tls", authority.Source())
 		return store, authority.CAFile(), err
 	case cfg.TLSCert != "":
-		store, err = certs.Open(certs.Files(cfg.TLSCert, cfg.TLSKey), log)
-		return store, "", err
-	case cfg.CertsDir != "" && (!cfg.MinIO || certs.HasPair(cfg.CertsDir)):
-		store, err = certs.Open(certs.Directory(cfg.CertsDir), log)
-		return store, "", err
+		store, err = open("tls-cert and tls-key", certs.Files(cfg.TLSCert, cfg.TLSKey))
+	case cfg.CertsDir != "" && (!cfg.MinIO || certs.Wanted(cfg.CertsDir)):
+		store, err = open("certs-dir", certs.Directory(cfg.CertsDir))
 	}
-	return nil, "", nil
+	return store, "", err
 }
 
 // names are what the own authority's certificate is for: every name under which

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,9 @@ func Load(src Sources) (cfg Config, warnings []string, err error) {
 	}
 	if len(file) > 0 {
 		return Config{}, nil, fmt.Errorf("configuration file %s: unknown key %q: keys are named as the flags of 'larder serve --help'", src.path(env), slices.Sorted(maps.Keys(file))[0])
+	}
+	if home := env["HOME"]; cfg.MinIO && cfg.TLS == TLSDetect && cfg.TLSCert == "" && cfg.CertsDir == "" && home != "" {
+		cfg.CertsDir = filepath.Join(home, ".minio", "certs")
 	}
 	issuers, ignored, err := oidc.ParseEnvironment(env)
 	if err != nil {

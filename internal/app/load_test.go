@@ -50,7 +50,7 @@ func TestAMinIOEnvironmentIsTaken(t *testing.T) {
 	write(t, user, "minio\n")
 	src := app.Sources{MinIO: true, Environ: []string{
 		"MINIO_ROOT_USER_FILE=" + user, "MINIO_ROOT_PASSWORD_FILE=" + secret, "MINIO_DOMAIN=minio.example:9000,other.example",
-		"MINIO_SERVER_URL=https://minio.example/", "MINIO_REGION=eu", "MINIO_VOLUMES=/data", "MINIO_BROWSER=on", "MINIO_PROMETHEUS_AUTH_TYPE=public", "MINIO_FANCY=1", "MINIO_REGION_FILE=/region", "PATH=/bin",
+		"MINIO_SERVER_URL=https://minio.example/", "MINIO_REGION=eu", "MINIO_VOLUMES=/data", "MINIO_BROWSER=on", "MINIO_PROMETHEUS_AUTH_TYPE=public", "MINIO_FANCY=1", "MINIO_REGION_FILE=/region", "PATH=/bin", "HOME=/home/minio-user",
 	}}
 	cfg, warnings, err := app.Load(src)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestAMinIOEnvironmentIsTaken(t *testing.T) {
 	}
 	want := app.Config{
 		Dir: "/data", Address: ":9000", ConsoleAddress: ":9090", RootUser: "minio", RootPassword: "minio123", Sources: src, URL: "https://minio.example",
-		Domains: []string{"minio.example", "other.example"}, Region: "eu", Audience: "larder", Memory: 512 << 20, DrainTimeout: 20 * time.Second, AccessLog: true, PublicMetrics: true, MinIO: true,
+		Domains: []string{"minio.example", "other.example"}, Region: "eu", CertsDir: "/home/minio-user/.minio/certs", Audience: "larder", Memory: 512 << 20, DrainTimeout: 20 * time.Second, AccessLog: true, PublicMetrics: true, MinIO: true,
 	}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Error(diff)

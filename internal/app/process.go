@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -38,14 +39,18 @@ func newLogHandler(w io.Writer, cfg *Config) slog.Handler {
 // else.
 func prepareDir(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, ".minio.sys")); err == nil {
-		return fmt.Errorf("%s holds a MinIO server's data, in a format that is not read here: choose an empty directory, and copy what you need with mc mirror", dir)
+		return ConfigError{fmt.Errorf("%s holds a MinIO server's data, in a format that is not read here: choose an empty directory, and copy what you need with mc mirror", dir)}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+	err := os.MkdirAll(dir, 0o700)
+	if err != nil {
+		return ConfigError{fmt.Errorf("data directory %s cannot be made: %w: make it for the user that the server runs as, or name another", dir, err)}
 	}
 	probe, err := os.CreateTemp(dir, ".writable-*")
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return ConfigError{fmt.Errorf("data directory %s cannot be written: %w: give it to the user that the server runs as, or name another", dir, err)}
+	}
 	if err != nil {
-		return fmt.Errorf("data directory %s cannot be written: %w", dir, err)
+		return fmt.Errorf("data directory %s: %w", dir, err)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }

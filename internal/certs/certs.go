@@ -16,6 +16,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -43,39 +44,58 @@ func Directory(dir string) Source {
 			return nil, fmt.Errorf("read certificates directory: %w", err)
 		}
 		var pairs []Pair
-		if pair, ok := pairIn(dir); ok {
-			pairs = append(pairs, pair)
-		}
-		for _, entry := range entries {
-			if entry.Name() == "CAs" || entry.Name()[0] == '.' {
-				continue
+		for _, folder := range folders(dir, entries) {
+			pair, ok, err := pairIn(folder)
+			if err != nil {
+				return nil, err
 			}
-			if pair, ok := pairIn(filepath.Join(dir, entry.Name())); ok {
+			if ok {
 				pairs = append(pairs, pair)
 			}
 		}
 		if len(pairs) == 0 {
-			return nil, fmt.Errorf("%s holds no public.crt with its private.key: put both there, or name them with --tls-cert and --tls-key", dir)
+			return nil, fmt.Errorf("%s holds no public.crt with its private.key: put both there", dir)
 		}
 		return pairs, nil
 	}
 }
 
-// HasPair reports whether dir holds a default certificate, which is how a
-// MinIO-style directory says that TLS is wanted.
-func HasPair(dir string) bool {
-	_, ok := pairIn(dir)
-	return ok
-}
-
-func pairIn(dir string) (Pair, bool) {
-	pair := Pair{filepath.Join(dir, "public.crt"), filepath.Join(dir, "private.key")}
-	for _, name := range []string{pair.Cert, pair.Key} {
-		if info, err := os.Stat(name); err != nil || info.IsDir() {
-			return Pair{}, false
+// folders are those that may hold a pair, the default's first.
+func folders(dir string, entries []fs.DirEntry) []string {
+	all := []string{dir}
+	for _, entry := range entries {
+		name := filepath.Join(dir, entry.Name())
+		if entry.Name() == "CAs" || entry.Name()[0] == '.' {
+			continue
+		}
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			all = append(all, name)
 		}
 	}
-	return pair, true
+	return all
+}
+
+// Wanted reports whether dir holds a default certificate, or what was meant to be
+// one, which is how a MinIO-style directory says that TLS is wanted.
+func Wanted(dir string) bool {
+	_, ok, err := pairIn(dir)
+	return ok || err != nil
+}
+
+// pairIn is the pair in dir, if there is one. Half of one is an error.
+func pairIn(dir string) (pair Pair, ok bool, err error) {
+	pair = Pair{filepath.Join(dir, "public.crt"), filepath.Join(dir, "private.key")}
+	_, certErr := os.Stat(pair.Cert)
+	_, keyErr := os.Stat(pair.Key)
+	switch noCert, noKey := errors.Is(certErr, fs.ErrNotExist), errors.Is(keyErr, fs.ErrNotExist); {
+	case noCert && noKey:
+		return Pair{}, false, nil
+	case noKey:
+		return Pair{}, false, fmt.Errorf("%s has no private.key beside its public.crt", dir)
+	case noCert:
+		return Pair{}, false, fmt.Errorf("%s has no public.crt beside its private.key", dir)
+	}
+	return pair, true, errors.Join(certErr, keyErr)
 }
 
 // Store holds the certificates in use. Its methods may be called at once.

@@ -147,10 +147,38 @@ func TestSubfoldersArePickedByName(t *testing.T) {
 	}
 }
 
-func TestEmptyDirectorySaysWhatToDo(t *testing.T) {
-	_, err := certs.Open(certs.Directory(t.TempDir()), slog.New(slog.DiscardHandler))
-	if err == nil || !strings.Contains(err.Error(), "public.crt") {
-		t.Errorf("got %v", err)
+func TestDirectoriesThatAreNotAsTheyShouldBe(t *testing.T) {
+	pair := pairFor(t, "first.example")
+	tests := []struct {
+		name   string
+		files  map[string]string // name → source
+		wanted bool
+		err    string // "" for none
+	}{
+		{"nothing", nil, false, "holds no public.crt with its private.key"},
+		{"no key", map[string]string{"public.crt": pair.Cert}, true, "has no private.key"},
+		{"no certificate", map[string]string{"private.key": pair.Key}, true, "has no public.crt"},
+		{"half a subfolder", map[string]string{"public.crt": pair.Cert, "private.key": pair.Key, "other/public.crt": pair.Cert}, true, "other has no private.key"},
+		{"only a subfolder", map[string]string{"other/public.crt": pair.Cert, "other/private.key": pair.Key}, false, ""},
+		{"other files", map[string]string{"public.crt": pair.Cert, "private.key": pair.Key, "README": pair.Cert, "CAs/ca.crt": pair.Cert, ".old/public.crt": pair.Cert}, true, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, from := range tt.files {
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				copyFile(t, from, filepath.Join(dir, name))
+			}
+			_, err := certs.Open(certs.Directory(dir), slog.New(slog.DiscardHandler))
+			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("got %v, want %q", err, tt.err)
+			}
+			if got := certs.Wanted(dir); got != tt.wanted {
+				t.Errorf("wanted: %v", got)
+			}
+		})
 	}
 }
 
