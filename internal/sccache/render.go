@@ -79,7 +79,7 @@ func (p Profile) Variables() []Variable {
 	if p.CAFile != "" {
 		vars = append(vars, Variable{
 			Name: "SSL_CERT_FILE", Value: p.CAFile,
-			Why: "trust the authority of the server. Other programs that see this trust only it, so better install it system-wide",
+			Why: "trust the authority of the server: elsewhere, the path of a copy. Other programs that see this trust only it, so better install it system-wide",
 		})
 	}
 	return append(vars,
@@ -116,8 +116,8 @@ func (p Profile) Render(w io.Writer, client Client, shell Shell) error {
 	for _, line := range form.head(p) {
 		b.WriteString(strings.TrimRight("# "+line, " ") + "\n")
 	}
-	if p.loopback() && shell != Sh && shell != Fish && shell != PowerShell {
-		b.WriteString("# Only this machine reaches that address: print the block with --endpoint and the one others use.\n")
+	if p.loopback() {
+		b.WriteString("# Only this machine reaches that address: for others, print the block with --endpoint and the one they use.\n")
 	}
 	b.WriteString(form.open)
 	for _, v := range p.Variables() {
