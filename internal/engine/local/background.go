@@ -13,6 +13,7 @@ func (s *Store) background(ctx context.Context) error {
 	reclaim := time.NewTicker(s.cfg.ReclaimEvery)
 	defer reclaim.Stop()
 	var scrubber scrubber
+	full := s.watchSpace(ctx, false)
 	if err := s.index.Filter(ctx); err != nil && ctx.Err() == nil {
 		s.cfg.Logger.ErrorContext(ctx, "background work failed and is tried again", "what", "index filter", "error", err)
 	}
@@ -30,6 +31,7 @@ func (s *Store) background(ctx context.Context) error {
 			}
 		case <-reclaim.C:
 			what = "reclaim"
+			full = s.watchSpace(ctx, full)
 			if err = s.Reclaim(ctx); err == nil {
 				what = "scrub"
 				err = s.scrub(ctx, &scrubber)
@@ -39,4 +41,17 @@ func (s *Store) background(ctx context.Context) error {
 			s.cfg.Logger.ErrorContext(ctx, "background work failed and is tried again", "what", what, "error", err)
 		}
 	}
+}
+
+// watchSpace says when the disk comes into its reserve and when it is out of it
+// again. It returns whether it is in.
+func (s *Store) watchSpace(ctx context.Context, was bool) bool {
+	free, low := s.space.look()
+	switch {
+	case low && !was:
+		s.cfg.Logger.WarnContext(ctx, "the disk is full and writes are refused until there is room again", "free_bytes", free, "reserve_bytes", s.space.reserve)
+	case was && !low:
+		s.cfg.Logger.InfoContext(ctx, "the disk has room again and writes are accepted", "free_bytes", free)
+	}
+	return low
 }

@@ -125,6 +125,7 @@ func (s *Store) punchSegment(id uint64, state index.State) error {
 	if all {
 		s.reclaim.punched[id] = state.Dead
 	}
+	s.counts.punched.Add(max(given-state.Punched, 0))
 	return s.index.Change(id, func(st *index.State) { st.Punched = given })
 }
 
@@ -208,6 +209,7 @@ func (s *Store) letGo(ctx context.Context, mover *segment.Mover, emptied []uint6
 			return err
 		}
 	}
+	s.counts.compacted.Add(int64(len(emptied)))
 	if err := s.Flush(ctx); err != nil { // no index on the disk points into the victims any more
 		return err
 	}
@@ -225,9 +227,12 @@ func (s *Store) evacuate(mover *segment.Mover, id uint64, force bool) (left []in
 		if len(batch) == 0 {
 			return nil
 		}
-		err := mover.Append(batch)
+		if err := mover.Append(batch); err != nil {
+			return err
+		}
+		s.counts.moved.Add(size)
 		batch, size = nil, 0
-		return err
+		return nil
 	}
 	scan, err := s.segs.Scan(id, 0, state.End, func(f *segment.Found) error {
 		if f.Kind == segment.Put || f.Kind == segment.Delete {

@@ -61,6 +61,7 @@ func (s *Store) scrubSegment(ctx context.Context, id uint64) (damaged int, err e
 	if !known || !state.Sealed || state.Doomed {
 		return 0, nil
 	}
+	defer func() { s.counts.damaged.Add(int64(damaged)) }()
 	scan, err := s.segs.Scan(id, 0, state.End, func(f *segment.Found) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -86,6 +87,7 @@ func (s *Store) scrubSegment(ctx context.Context, id uint64) (damaged int, err e
 	case err != nil:
 		return damaged, fmt.Errorf("scrub segment %d: %w", id, err)
 	}
+	s.counts.scrubbed.Add(max(state.Applied, state.End))
 	for _, h := range scan.Holes {
 		damaged++
 		s.cfg.Logger.ErrorContext(ctx, "records are damaged", slog.Uint64("segment", id),

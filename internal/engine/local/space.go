@@ -48,7 +48,25 @@ func newSpace(fsys disk.FS, dir string, reserve int64) *space {
 		s.reserve = min(1<<30, int64(use.TotalBytes/20))
 	}
 	s.ballast = min(maxBallast, s.reserve/8)
+	s.free = int64(use.AvailBytes)
 	return s
+}
+
+// look asks the disk, and returns its room and whether that is within the reserve.
+func (s *space) look() (free int64, low bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if use, err := s.fs.GetDiskUsage(s.dir); err == nil {
+		s.free, s.asked = int64(use.AvailBytes), time.Now()
+	}
+	return s.free, s.free < s.reserve
+}
+
+// low reports whether the disk was within its reserve when last asked.
+func (s *space) low() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.free < s.reserve
 }
 
 // room reports Full of noun Disk when size more bytes would reach into the

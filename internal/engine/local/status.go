@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/larder-cache/larder/internal/fault"
 )
 
 // Ready says why reads are not served; nil if they are. It answers from memory.
@@ -11,10 +13,20 @@ func (s *Store) Ready() error { return nil }
 
 // Writable says why writes are refused now; nil if they are not. It answers from
 // memory.
-func (s *Store) Writable() error { return s.segs.Failed() }
+func (s *Store) Writable() error {
+	if err := s.segs.Failed(); err != nil {
+		return err
+	}
+	if s.space.low() {
+		return fault.New(fault.Full, fault.Disk, "")
+	}
+	return nil
+}
 
 // Collectors returns the store's metrics.
-func (s *Store) Collectors() []prometheus.Collector { return []prometheus.Collector{bucketMetrics{s}} }
+func (s *Store) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{bucketMetrics{s}, storeMetrics{s}}
+}
 
 // bucketMetrics shows what each bucket holds, from the ledgers in memory.
 type bucketMetrics struct{ store *Store }

@@ -43,6 +43,7 @@ type Store struct {
 	reclaiming sync.Mutex // held by Reclaim; guards reclaim; disk and index are used under it
 	reclaim    reclaimer
 
+	counts    counts
 	unflushed atomic.Int64 // bytes appended since the index was flushed
 	records   atomic.Int64 // the same in records
 	wake      chan struct{}
@@ -160,6 +161,7 @@ func (s *Store) append(recs ...*segment.Record) error {
 	if err != nil {
 		return err
 	}
+	s.counts.written.Add(size)
 	if s.unflushed.Add(size) >= s.cfg.FlushBytes || s.records.Add(int64(len(recs))) >= s.cfg.FlushRecords {
 		select {
 		case s.wake <- struct{}{}:
@@ -170,7 +172,11 @@ func (s *Store) append(recs ...*segment.Record) error {
 }
 
 // apply is called for each group between its sync and its acknowledgement.
-func (s *Store) apply(g *segment.Group) error { return s.index.Apply(g) }
+func (s *Store) apply(g *segment.Group) error {
+	s.counts.syncs.Add(1)
+	s.counts.records.Add(int64(len(g.Records)))
+	return s.index.Apply(g)
+}
 
 // Close waits for the writes that have begun, seals the segments, flushes the
 // index and releases the directory. It may be called twice. Run must have
