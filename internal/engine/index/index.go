@@ -55,16 +55,35 @@ type Index struct {
 // their bodies.
 const onlyLevel = 256 << 20 // bytes
 
+// refusal is what Pebble could not go on from while it was opened.
+type refusal string
+
 // Open opens the index in dir.
-func Open(disk vfs.FS, dir string, cfg Config) (*Index, error) {
+func Open(disk vfs.FS, dir string, cfg Config) (x *Index, err error) {
 	if cfg.Cache == 0 {
 		cfg.Cache = 32 << 20
 	}
 	if cfg.MemTable == 0 {
 		cfg.MemTable = 8 << 20
 	}
-	if cfg.Fatal == nil {
-		cfg.Fatal = func(message string) { panic(message) }
+	if cfg.Fatal == nil { // nothing rests on an index yet that cannot be opened
+		var open atomic.Bool
+		cfg.Fatal = func(message string) {
+			if !open.Load() {
+				panic(refusal(message))
+			}
+			panic(message)
+		}
+		defer func() {
+			open.Store(true)
+			switch p := recover().(type) {
+			case nil:
+			case refusal:
+				x, err = nil, fmt.Errorf("open index: %s", string(p))
+			default:
+				panic(p)
+			}
+		}()
 	}
 	opts := &pebble.Options{
 		FS:                          disk,
@@ -93,7 +112,7 @@ func Open(disk vfs.FS, dir string, cfg Config) (*Index, error) {
 		}
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	x := &Index{db: db, states: map[uint64]*State{}, ledgers: map[uint64]*Ledger{}}
+	x = &Index{db: db, states: map[uint64]*State{}, ledgers: map[uint64]*Ledger{}}
 	if err := x.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open index: %w", err), db.Close())
 	}

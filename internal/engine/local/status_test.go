@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,4 +136,21 @@ func values(t *testing.T, s *local.Store) map[string]float64 {
 		}
 	}
 	return all
+}
+
+// TestAFirstStartOnAFullDiskIsRefused: Pebble would end the process.
+func TestAFirstStartOnAFullDiskIsRefused(t *testing.T) {
+	full := disk.Inject(disk.New(vfs.NewMem()), func(op disk.Op) disk.Outcome {
+		if op.Kind == disk.OpWrite && strings.Contains(op.Path, "/index/") {
+			return disk.Outcome{Err: syscall.ENOSPC}
+		}
+		return disk.Outcome{}
+	})
+	s, err := local.Open(full, "/store", local.Config{})
+	if err == nil {
+		_ = s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("got %v", err)
+	}
 }
