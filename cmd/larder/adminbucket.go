@@ -10,7 +10,9 @@ import (
 )
 
 func adminBucketCommand(o *adminOptions) *cobra.Command {
-	return parent("bucket", "Buckets",
+	return parent("bucket", "Buckets", `  larder admin bucket ls
+  larder admin bucket make artifacts --quota 50GiB
+  larder admin bucket rm artifacts`,
 		&cobra.Command{Use: "ls", Short: "List buckets and what they hold", Args: cobra.NoArgs, RunE: o.run(listBuckets)},
 		bucketMakeCommand(o),
 		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove an empty bucket", Args: cobra.ExactArgs(1), RunE: o.run(removeBucket)}),

@@ -10,7 +10,10 @@ import (
 )
 
 func adminGroupCommand(o *adminOptions) *cobra.Command {
-	return parent("group", "Groups of users",
+	return parent("group", "Groups of users", `  larder admin group add builders alice bob
+  larder admin policy attach readwrite --group builders
+  larder admin group take builders bob
+  larder admin group rm builders`,
 		&cobra.Command{Use: "ls", Short: "List groups", Args: cobra.NoArgs, RunE: o.run(listGroups)},
 		&cobra.Command{Use: "info NAME", Short: "Describe a group", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			group, err := r.Group(r.cmd.Context(), iam.GroupName(args[0]))

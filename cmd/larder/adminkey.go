@@ -13,7 +13,9 @@ import (
 )
 
 func adminKeyCommand(o *adminOptions) *cobra.Command {
-	return parent("key", "Access keys, which derive from a user and may do no more than he",
+	return parent("key", "Access keys, which derive from a user and may do no more than he", `  larder admin key ls --all
+  larder admin key disable MYIGUAF5K4KR4ERHOO2V
+  larder admin key rm MYIGUAF5K4KR4ERHOO2V --dry-run`,
 		keyListCommand(o),
 		&cobra.Command{Use: "info KEY", Short: "Describe an access key", Args: cobra.ExactArgs(1), RunE: o.run(keyInfo)},
 		keyAddCommand(o),

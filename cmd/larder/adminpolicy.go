@@ -15,7 +15,10 @@ import (
 )
 
 func adminPolicyCommand(o *adminOptions) *cobra.Command {
-	return parent("policy", "Named policies, and who holds them",
+	return parent("policy", "Named policies, and who holds them", `  larder admin policy show readwrite
+  larder admin policy set ci-read ci-read.json
+  larder admin policy attach ci-read --user alice
+  larder admin policy detach ci-read --user alice`,
 		&cobra.Command{Use: "ls", Short: "List policies and who holds them", Args: cobra.NoArgs, RunE: o.run(listPolicies)},
 		&cobra.Command{Use: "show NAME", Short: "Print a policy", Args: cobra.ExactArgs(1), RunE: o.run(showPolicy)},
 		&cobra.Command{

@@ -17,6 +17,8 @@ import (
 func adminInfoCommand(o *adminOptions) *cobra.Command {
 	return &cobra.Command{
 		Use: "info", Short: "Say what the server is and how it does", Args: cobra.NoArgs,
+		Example: `  larder admin info
+  larder admin info --json`,
 		RunE: o.run(func(r *adminRun, _ []string) error {
 			info, err := r.Info(r.cmd.Context())
 			if err != nil {
@@ -45,6 +47,8 @@ func adminAuditCommand(o *adminOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "audit", Short: "Show who changed what: users, policies, keys, settings",
 		Long: "Audit shows the latest changes, oldest first. With --json it prints one document a line.",
+		Example: `  larder admin audit --limit 20
+  larder admin audit --json > audit.jsonl`,
 		Args: cobra.NoArgs,
 		RunE: o.run(func(r *adminRun, _ []string) error {
 			records, err := r.Audit(r.cmd.Context(), count)
@@ -76,6 +80,8 @@ func adminTraceCommand(o *adminOptions) *cobra.Command {
 	var threshold time.Duration
 	cmd := &cobra.Command{
 		Use: "trace", Short: "Watch requests while they happen", Args: cobra.NoArgs,
+		Example: `  larder admin trace --errors
+  larder admin trace --slower 100ms`,
 		RunE: o.run(func(r *adminRun, _ []string) error {
 			out := r.cmd.OutOrStdout()
 			for e, err := range r.Trace(r.cmd.Context(), onlyErrors, threshold) {
@@ -105,7 +111,8 @@ func adminExportCommand(o *adminOptions) *cobra.Command {
 		Use: "export FILE", Short: "Write all users, groups, policies and keys to a zip file",
 		Long: `Export writes all identities with their secrets to a new file that its owner alone can read. Whoever
 has it can sign as everybody. It is in the form of 'mc admin cluster iam export'.`,
-		Args: cobra.ExactArgs(1),
+		Example: `  larder admin export identities.zip`,
+		Args:    cobra.ExactArgs(1),
 		RunE: o.run(func(r *adminRun, args []string) error {
 			var archive bytes.Buffer
 			if err := r.Export(r.cmd.Context(), &archive); err != nil {
@@ -132,7 +139,8 @@ func adminImportCommand(o *adminOptions) *cobra.Command {
 		Use: "import FILE", Short: "Take users, groups, policies and keys from a zip file",
 		Long: `Import takes an archive that this command's counterpart, 'mc admin cluster iam export', or a MinIO
 server wrote, as one change or none. What has the same name is replaced.`,
-		Args: cobra.ExactArgs(1),
+		Example: `  larder admin import identities.zip`,
+		Args:    cobra.ExactArgs(1),
 		RunE: o.run(func(r *adminRun, args []string) error {
 			file, err := os.Open(args[0])
 			if err != nil {

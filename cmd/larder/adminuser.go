@@ -11,10 +11,10 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// parent is a command that only has others.
-func parent(use, short string, children ...*cobra.Command) *cobra.Command {
+// parent is a command that only has others. Its examples show them.
+func parent(use, short, examples string, children ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
+		Use: use, Short: short, Example: examples, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(children...)
@@ -22,7 +22,10 @@ func parent(use, short string, children ...*cobra.Command) *cobra.Command {
 }
 
 func adminUserCommand(o *adminOptions) *cobra.Command {
-	return parent("user", "Users",
+	return parent("user", "Users", `  larder admin user add alice --policy readwrite   # prints the secret it made
+  larder admin user info alice
+  larder admin user disable alice                  # and everything derived from her
+  larder admin user rm alice --dry-run`,
 		userListCommand(o),
 		&cobra.Command{Use: "info NAME", Short: "Describe a user", Args: cobra.ExactArgs(1), RunE: o.run(userInfo)},
 		userAddCommand(o), userPasswordCommand(o),

@@ -20,6 +20,7 @@ func keyCommand() *cobra.Command {
 		Use:     "key",
 		Short:   "Make keys for builds",
 		GroupID: "manage",
+		Example: `  larder key create --bucket sccache --expires 90d`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

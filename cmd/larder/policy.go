@@ -16,8 +16,10 @@ func policyCommand() *cobra.Command {
 		Use:     "policy",
 		Short:   "Check policies, and say which statement decides",
 		GroupID: "manage",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  larder policy check ci.json
+  larder policy explain --user alice --action s3:PutObject --resource sccache/k`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(policyCheckCommand(), policyExplainCommand())
 	return cmd
