@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +57,68 @@ func TestExamples(t *testing.T) {
 		}
 	}
 	walk(rootCommand(), 0)
+}
+
+// session is a console block of a page, with what the comment above it prepares.
+var session = regexp.MustCompile("(?:<!-- prepare: (.*) -->\n)?```console\n((?s:.*?))```")
+
+// TestDocumentedSessions runs the sessions that pages show and in which nothing but
+// larder is called, against a server, and demands the lines that are shown. The
+// policies of a page lie beside, as 1.json and so on.
+func TestDocumentedSessions(t *testing.T) {
+	export, err := filepath.Abs("../../internal/protocol/admin/testdata/minio-export.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := 0
+	for _, page := range []string{"minio.md", "policies.md", "ci.md", "vault.md", "operations.md", "install.md"} {
+		text, err := os.ReadFile(filepath.Join("../../docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range session.FindAllStringSubmatch(string(text), -1) {
+			prepare, steps := found[1], strings.Split("\n"+found[2], "\n$ ")[1:]
+			if slices.ContainsFunc(steps, func(step string) bool { return !strings.HasPrefix(step, "larder ") }) {
+				continue
+			}
+			run++
+			t.Run(page+"/"+strings.Fields(steps[0])[2], func(t *testing.T) {
+				dir := t.TempDir()
+				server, err := adminServer(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer server.Close()
+				for i, policy := range strings.Split(string(text), "```json\n")[1:] {
+					policy, _, _ = strings.Cut(policy, "```")
+					if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.json", i+1)), []byte(policy), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				sh := func(command string) (string, error) {
+					cmd := exec.CommandContext(t.Context(), "sh", "-ec", command)
+					cmd.Dir = dir
+					cmd.Env = append(os.Environ(), "EXPORT="+export, "LARDER_ENDPOINT="+server.URL, "AWS_ACCESS_KEY_ID=minio", "AWS_SECRET_ACCESS_KEY=minio123",
+						"MC_HOST_new="+strings.Replace(server.URL, "://", "://minio:minio123@", 1))
+					out, err := cmd.CombinedOutput()
+					return string(out), err
+				}
+				if out, err := sh(prepare); err != nil {
+					t.Fatalf("%s: %v\n%s", prepare, err, out)
+				}
+				for _, step := range steps {
+					command, shown, _ := strings.Cut(step, "\n")
+					out, _ := sh(command) // some show a mistake
+					if want := strings.TrimSpace(shown); strings.TrimSpace(out) != want {
+						t.Errorf("%s\n%s\nthe page shows:\n%s", command, out, want)
+					}
+				}
+			})
+		}
+	}
+	if run < 3 {
+		t.Errorf("only %d sessions found", run)
+	}
 }
 
 // fenced splits a page into its fenced blocks and the rest.

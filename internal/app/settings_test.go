@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,6 +55,25 @@ func TestSettingsPage(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, string(page)); diff != "" {
 		t.Errorf("the page differs from the settings; run go test ./internal/app -update\n%s", diff)
+	}
+}
+
+// TestExampleFile loads the configuration file that the page shows.
+func TestExampleFile(t *testing.T) {
+	page, err := os.ReadFile(settingsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(page), "```toml\n")
+	example, _, closed := strings.Cut(example, "```")
+	if !ok || !closed {
+		t.Fatal("the page shows no file")
+	}
+	file := filepath.Join(t.TempDir(), "larder.toml")
+	write(t, file, example)
+	cfg, warnings, err := app.Load(app.Sources{File: file})
+	if err != nil || len(warnings) > 0 || cfg.Dir != "/var/lib/larder" || cfg.TLS != app.TLSAuto || cfg.Reserve != 10<<30 {
+		t.Errorf("%+v, %q, %v", cfg, warnings, err)
 	}
 }
 
