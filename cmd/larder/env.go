@@ -65,7 +65,10 @@ func printEnv(cmd *cobra.Command, args []string, o envOptions) error {
 	path := filepath.Join(dir, "sccache.json")
 	p, err := sccache.LoadProfile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no %s: name the data directory of a server that has been started with 'larder serve'", path)
+		return fmt.Errorf("no %s: name the data directory of a server that has been started with 'larder serve' (for one started MinIO's way, see 'larder key create')", path)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: only the user that the server runs as reads it, and root", err)
 	}
 	if err != nil {
 		return err

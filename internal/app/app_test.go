@@ -251,6 +251,20 @@ func TestStartedMinIOsWayOnlyRootExists(t *testing.T) {
 	}
 }
 
+func TestStartedMinIOsWayWithoutARootUser(t *testing.T) {
+	i := start(t, t.TempDir(), true, nil, nil)
+	if status, body := i.do(i.root(), "GET", "/", ""); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+	log := i.stderr.String()
+	if !strings.Contains(log, "no root user is configured") || !strings.Contains(log, filepath.Join(i.cfg.Dir, "root.json")) {
+		t.Error("the log does not say where the root user's secret is")
+	}
+	if strings.Contains(log+i.stdout.String(), i.root().Secret.Reveal()) {
+		t.Error("the secret is shown")
+	}
+}
+
 func TestVirtualHosts(t *testing.T) {
 	i := start(t, t.TempDir(), false, nil, map[string]string{"domain": "cache.example"})
 	for host, want := range map[string]string{

@@ -35,9 +35,12 @@ var (
 
 // openIdentities reads who there is.
 func (s *server) openIdentities(ctx context.Context) error {
-	root, _, err := rootKey(s.cfg)
+	root, made, err := rootKey(s.cfg)
 	if err != nil {
 		return err
+	}
+	if made && s.cfg.MinIO {
+		s.log.WarnContext(ctx, "no root user is configured and one was made", "user", root.User, "file", rootPath(s.cfg.Dir))
 	}
 	sealer, err := s.sealKey(ctx)
 	if err != nil {

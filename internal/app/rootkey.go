@@ -33,6 +33,9 @@ func rootPath(dir string) string { return filepath.Join(dir, "root.json") }
 // if none was made there.
 func LoadRoot(dir string) (RootKey, error) {
 	content, err := os.ReadFile(rootPath(dir))
+	if errors.Is(err, fs.ErrPermission) {
+		return RootKey{}, fmt.Errorf("root key: %w: only the user that the server runs as reads it, and root", err)
+	}
 	if err != nil {
 		return RootKey{}, fmt.Errorf("root key: %w", err)
 	}
