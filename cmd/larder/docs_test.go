@@ -135,7 +135,7 @@ func fenced(page string) (blocks []string, rest string) {
 
 // commandLine finds where larder stands as a command: at the start of a line, behind
 // a prompt, variables, an operator of the shell, or a quote.
-var commandLine = regexp.MustCompile(`(?m)(?:^ *|\$ |&& |\|\| |; |\(|"|'|run: |- |ExecStart=)(?:[A-Z_]+=\S+ )*(?:\./bin/|/usr/local/bin/)?larder ([a-z].*)`)
+var commandLine = regexp.MustCompile(`(?m)(?:^ *|\$ |&& |\|\| |; |\(|"|'|run: |- |ExecStart=|exec larder )(?:[A-Z_]+=\S+ )*(?:\./bin/|/usr/local/bin/|/)?larder ([a-z].*)`)
 
 // parse parses the larder command lines of a text and returns how many they are.
 func parse(t *testing.T, where, text string, whole bool) (n int) {
