@@ -147,6 +147,32 @@ func TestSubfoldersArePickedByName(t *testing.T) {
 	}
 }
 
+func TestACertificateThatIsNotGoodNowIsWarnedOf(t *testing.T) {
+	for name, tt := range map[string]struct {
+		made time.Time
+		want string // "" for no warning
+	}{
+		"now":       {time.Now(), ""},
+		"last year": {time.Now().AddDate(-1, 0, 0), "expired on"},
+		"next year": {time.Now().AddDate(1, 0, 0), "is this machine's clock right?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if _, err := certs.NewAuthority(dir, []string{"x.example"}, func() time.Time { return tt.made }); err != nil {
+				t.Fatal(err)
+			}
+			var log strings.Builder
+			pair := certs.Pair{Cert: filepath.Join(dir, "public.crt"), Key: filepath.Join(dir, "private.key")}
+			if _, err := certs.Open(certs.Files(pair.Cert, pair.Key), slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+				t.Fatal(err)
+			}
+			if got := log.String(); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) || tt.want != "" && !strings.Contains(got, pair.Cert) {
+				t.Errorf("logged %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestDirectoriesThatAreNotAsTheyShouldBe(t *testing.T) {
 	pair := pairFor(t, "first.example")
 	tests := []struct {
