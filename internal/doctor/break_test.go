@@ -95,6 +95,7 @@ func networkBroken() []breakage {
 		}, "name", doctor.Warning, []string{"no name server answers", "each new connection waits"}, "/etc/resolv.conf"},
 		{"untrusted certificate", v19, func(b *bed) { b.https(time.Now(), "cache.example"); delete(b.cfg.Environ, "SSL_CERT_FILE") }, "tls", "", []string{"does not trust", "authority"}, "SSL_CERT_FILE="},
 		{"untrusted certificate, 0.16", v16, func(b *bed) { b.https(time.Now(), "cache.example"); delete(b.cfg.Environ, "SSL_CERT_FILE") }, "tls", "", []string{"does not trust"}, "SSL_CERT_FILE="},
+		{"trust file cannot be read", v16, func(b *bed) { b.https(time.Now(), "cache.example"); b.cfg.Environ["SSL_CERT_FILE"] = b.t.TempDir() }, "tls", "", []string{"does not trust", "is a directory"}, "SSL_CERT_FILE"},
 		{"trust file is not there", v19, func(b *bed) { b.https(time.Now(), "cache.example"); b.cfg.Environ["SSL_CERT_FILE"] = "/nowhere/ca.crt" }, "tls", "", []string{"/nowhere/ca.crt is not there"}, "SSL_CERT_FILE"},
 		{"expired certificate", v16, func(b *bed) { b.https(time.Now().AddDate(-1, 0, 0), "cache.example") }, "tls", "", []string{"the certificate is good from", "clock says"}, "renew"},
 		{"certificate for another name", v19, func(b *bed) { b.https(time.Now(), "other.example") }, "tls", "", []string{"is for other.example, not for cache.example"}, "certificate for cache.example"},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -198,7 +199,9 @@ func (p *patient) verify(chain []*x509.Certificate) Finding {
 	if err != nil {
 		cause := "sccache does not trust the certificate of " + issuer(chain) + "; it trusts " + store.String()
 		if store.Missing != "" {
-			cause += "; " + store.Missing + " is not there"
+			cause += "; " + store.Missing + " is not there, or not for this user to see"
+		} else if _, err := os.ReadFile(store.File); store.File != "" && err != nil {
+			cause += ", but: " + err.Error()
 		}
 		return failed(cause, p.trustFix(store))
 	}
