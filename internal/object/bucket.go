@@ -42,9 +42,13 @@ type Usage struct {
 // it starts, to find out whether it may.
 const CheckFile = ".sccache_check"
 
-// QuotaExempt reports whether a write of key is admitted whatever the quota
-// says: CheckFile in a cache bucket, in any folder. A full cache thereby stays
-// writable in the eyes of sccache, which otherwise would turn read-only for good.
-func (c *BucketConfig) QuotaExempt(key Key) bool {
-	return c.Cache && (key == CheckFile || strings.HasSuffix(string(key), "/"+CheckFile))
+// maxCheckFile is how long a CheckFile may be, in bytes; sccache's has 13.
+const maxCheckFile = 64
+
+// QuotaExempt reports whether a write of size bytes to key is admitted whatever the
+// quota and the disk's reserve say: CheckFile in a cache bucket, in any folder. A
+// full cache thereby stays writable in the eyes of sccache, which otherwise would
+// turn read-only for good.
+func (c *BucketConfig) QuotaExempt(key Key, size int64) bool {
+	return c.Cache && size <= maxCheckFile && (key == CheckFile || strings.HasSuffix(string(key), "/"+CheckFile))
 }

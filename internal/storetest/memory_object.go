@@ -120,7 +120,7 @@ func (m *Memory) commit(condition *object.Precondition, s *stored) (object.Info,
 	if err := condition.CheckWrite(key, current); err != nil {
 		return object.Info{}, err
 	}
-	if quota := b.Config.Quota; quota > 0 && b.bytes+grown > quota && !b.Config.QuotaExempt(key) {
+	if quota := b.Config.Quota; quota > 0 && b.bytes+grown > quota && !b.Config.QuotaExempt(key, int64(len(s.body))) {
 		return object.Info{}, fault.New(fault.Full, fault.Quota, string(b.Name))
 	}
 	m.version++

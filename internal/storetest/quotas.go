@@ -128,6 +128,7 @@ func quotaCheckFile(f *fixture) {
 	for _, key := range []object.Key{"x.sccache_check", ".sccache_check/k", ".sccache_checks"} {
 		f.wantFault(f.tryPut(key, 13), fault.Full, fault.Quota)
 	}
+	f.wantFault(f.tryPut("b/.sccache_check", 1000), fault.Full, fault.Quota) // no name for what is not one
 	f.delete("full")
 }
 

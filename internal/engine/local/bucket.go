@@ -143,7 +143,7 @@ func (b *bucket) reserve(key object.Key, old, next int64) (settle func(done bool
 	defer b.mu.Unlock()
 	delta := next - old
 	quota := b.info.Config.Quota
-	if delta > 0 && quota > 0 && b.used+delta > quota && !b.info.Config.QuotaExempt(key) {
+	if delta > 0 && quota > 0 && b.used+delta > quota && !b.info.Config.QuotaExempt(key, next) {
 		return nil, fault.New(fault.Full, fault.Quota, string(b.info.Name))
 	}
 	growth := max(delta, 0)
