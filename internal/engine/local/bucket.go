@@ -137,14 +137,16 @@ func cloneConfig(c object.BucketConfig) object.BucketConfig {
 
 // reserve takes room for a write of next bytes over one of old bytes, before it
 // is made, and returns what ends the reservation. It is exact whatever writes
-// run at once: growth counts before the write, and shrinking after it.
-func (b *bucket) reserve(key object.Key, old, next int64) (settle func(done bool), err error) {
+// run at once: growth counts before the write, and shrinking after it. exempt says
+// that the write is admitted to a full disk, too.
+func (b *bucket) reserve(key object.Key, old, next int64) (settle func(done bool), exempt bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delta := next - old
 	quota := b.info.Config.Quota
-	if delta > 0 && quota > 0 && b.used+delta > quota && !b.info.Config.QuotaExempt(key, next) {
-		return nil, fault.New(fault.Full, fault.Quota, string(b.info.Name))
+	exempt = b.info.Config.QuotaExempt(key, next)
+	if delta > 0 && quota > 0 && b.used+delta > quota && !exempt {
+		return nil, false, fault.New(fault.Full, fault.Quota, string(b.info.Name))
 	}
 	growth := max(delta, 0)
 	b.used += growth
@@ -156,7 +158,7 @@ func (b *bucket) reserve(key object.Key, old, next int64) (settle func(done bool
 		} else {
 			b.used -= growth
 		}
-	}, nil
+	}, exempt, nil
 }
 
 func (s *Store) putBucket(b *object.Bucket) error {

@@ -85,7 +85,7 @@ func (s *Store) write(b *bucket, current, info *object.Info, body *index.Body, r
 	if current != nil {
 		old = current.Size
 	}
-	settle, err := b.reserve(info.Key, old, info.Size)
+	settle, exempt, err := b.reserve(info.Key, old, info.Size)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,13 @@ func (s *Store) write(b *bucket, current, info *object.Info, body *index.Body, r
 	if len(more) > 0 {
 		rec.Flags |= segment.Chained
 	}
-	err = s.append(append([]*segment.Record{rec}, more...)...)
+	recs := append([]*segment.Record{rec}, more...)
+	if exempt {
+		size, content := grows(recs)
+		err = s.appendAnyway(size, content, recs)
+	} else {
+		err = s.append(recs...)
+	}
 	settle(err == nil)
 	return err
 }
@@ -160,7 +166,7 @@ func (s *Store) delete(b *bucket, req object.DeleteRequest) error {
 	if current != nil {
 		old = current.Size
 	}
-	settle, err := b.reserve(req.Key, old, 0)
+	settle, _, err := b.reserve(req.Key, old, 0)
 	if err != nil {
 		return err
 	}

@@ -154,3 +154,29 @@ func TestAFirstStartOnAFullDiskIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestTheCheckFileIsTakenIntoTheReserve: sccache writes it once, when it starts, and
+// writes nothing for its whole life if it is refused.
+func TestTheCheckFileIsTakenIntoTheReserve(t *testing.T) {
+	fs := &gauged{FS: disk.New(vfs.NewMem())}
+	fs.free.Store(1 << 30)
+	s := open(t, fs, local.Config{Reserve: 1 << 20})
+	defer func() { _ = s.Close() }()
+	if _, err := s.CreateBucket(t.Context(), "bucket", object.BucketConfig{Cache: true}); err != nil {
+		t.Fatal(err)
+	}
+	fs.free.Store(1 << 10)
+	try := func(key object.Key, size int) error {
+		body := random(size, 1)
+		_, err := s.Put(t.Context(), object.PutRequest{Bucket: "bucket", Key: key, Content: newContent(body), Size: int64(size)})
+		return err
+	}
+	for key, size := range map[object.Key]int{"k": 13, "b/.sccache_check": 1000} {
+		if err := try(key, size); !errors.Is(err, fault.Full) {
+			t.Errorf("%s of %d bytes: %v", key, size, err)
+		}
+	}
+	if err := try("a/.sccache_check", 13); err != nil {
+		t.Error(err)
+	}
+}

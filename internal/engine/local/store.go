@@ -154,6 +154,11 @@ func (s *Store) append(recs ...*segment.Record) error {
 			return err
 		}
 	}
+	return s.appendAnyway(size, content, recs)
+}
+
+// appendAnyway is append without a look at the reserve.
+func (s *Store) appendAnyway(size int64, content bool, recs []*segment.Record) error {
 	err := s.segs.Append(recs...)
 	if err != nil && !content && disk.IsFull(err) && s.space.drop() {
 		err = s.segs.Append(recs...)
