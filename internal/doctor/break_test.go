@@ -146,6 +146,7 @@ func accessBroken() []breakage {
 		{"no read permission", v16, func(b *bed) { b.server.mayRead = false; b.http() }, "read check", "", []string{"may not read", "does not start"}, "s3:GetObject on sccache/*"},
 		{"no write permission", v19, func(b *bed) { b.server.mayWrite = false; b.http() }, "write check", "", []string{"may not write", "silently writes nothing"}, "s3:PutObject on sccache/*"},
 		{"server full", v19, func(b *bed) { b.server.full = true; b.http() }, "write check", "", []string{"full", "507"}, "make room"},
+		{"server full but for the check", v16, func(b *bed) { b.server.full, b.server.spares = true, ".sccache_check"; b.http() }, "round trip", "", []string{"full", "507"}, "make room"},
 		{"bodies are changed on the way", v19, func(b *bed) { b.server.brokenBody = true; b.http() }, "round trip", "", []string{"is not what is read"}, "proxies"},
 	}
 }

@@ -231,12 +231,21 @@ func (p *patient) writeCheck(ctx context.Context) Finding {
 		return failed(
 			"may not write: PUT "+p.path(checkKey)+" answers "+r.String()+follows,
 			"allow this user s3:PutObject on "+p.path("*")+"; if it is meant to read only, set SCCACHE_S3_RW_MODE=READ_ONLY")
-	case r.status == http.StatusInsufficientStorage, r.code == "XMinioStorageFull", r.code == "QuotaExceeded", r.code == "XMinioAdminBucketQuotaExceeded":
-		return failed("the server is full: PUT answers "+r.String()+follows, "make room on the server")
+	case r.full():
+		return failed("the server is full: PUT answers "+r.String()+follows, "make room on the server, or raise the bucket's quota")
 	case r.status != http.StatusOK && r.status != http.StatusCreated:
 		return failed("PUT "+p.path(checkKey)+" answers "+r.String()+follows, "look into the server's log")
 	}
 	return ok("PUT " + p.path(checkKey) + " answers " + r.String())
+}
+
+// full reports whether an answer says that there is no room.
+func (r *reply) full() bool {
+	switch r.code {
+	case "XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded":
+		return true
+	}
+	return r.status == http.StatusInsufficientStorage
 }
 
 // roundTrip writes, reads and removes an object of the size of an entry.
@@ -247,7 +256,10 @@ func (p *patient) roundTrip(ctx context.Context) Finding {
 	body := make([]byte, ownSize)
 	_, _ = rand.NewChaCha8([32]byte{46}).Read(body) // the same each time, so that it can be written over
 	put, err := p.object(ctx, http.MethodPut, ownKey, body)
-	if err != nil || put.status != http.StatusOK && put.status != http.StatusCreated {
+	switch {
+	case err == nil && put.full():
+		return failed("the server is full: PUT "+p.path(ownKey)+" answers "+put.String(), "make room on the server, or raise the bucket's quota")
+	case err != nil || put.status != http.StatusOK && put.status != http.StatusCreated:
 		return failed("cannot write "+p.path(ownKey)+": "+outcome(put, err), "allow this user s3:PutObject on "+p.path("*"))
 	}
 	p.wrote = put.took

@@ -36,7 +36,8 @@ type s3 struct {
 	mayRead    bool
 	mayWrite   bool
 	full       bool
-	brokenBody bool // what is read is not what was written
+	spares     string // what is written all the same to a full server
+	brokenBody bool   // what is read is not what was written
 
 	mu      sync.Mutex // guards the following
 	objects map[string][]byte
@@ -130,7 +131,7 @@ func (s *s3) object(w http.ResponseWriter, r *http.Request, key string, body io.
 	switch content, found := s.objects[key]; {
 	case r.Method == http.MethodGet && !s.mayRead, r.Method != http.MethodGet && !s.mayWrite, r.Method == http.MethodDelete:
 		refuse(w, 403, "AccessDenied", s.bucket)
-	case r.Method == http.MethodPut && s.full:
+	case r.Method == http.MethodPut && s.full && (s.spares == "" || !strings.HasSuffix(r.URL.Path, s.spares)):
 		refuse(w, 507, "XMinioStorageFull", s.bucket)
 	case r.Method == http.MethodPut:
 		content, err := io.ReadAll(body)
