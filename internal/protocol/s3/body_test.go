@@ -386,6 +386,7 @@ func TestEvent(t *testing.T) {
 		want                 edge.Event
 	}{
 		{"GET", "/cache/k", "", edge.Event{Op: "s3.GetObject", Bucket: "cache", Key: "k", Status: 404, Code: "NoSuchKey", Lookup: edge.Miss}},
+		{"GET", "/absent/k", "", edge.Event{Op: "s3.GetObject", Bucket: "absent", Key: "k", Status: 404, Code: "NoSuchBucket"}},
 		{"PUT", "/cache/k", "body", edge.Event{Op: "s3.PutObject", Bucket: "cache", Key: "k", Status: 200, BytesIn: 4}},
 		{"GET", "/cache/k", "", edge.Event{Op: "s3.GetObject", Bucket: "cache", Key: "k", Status: 200, BytesOut: 4, Lookup: edge.Hit}},
 		{"GET", "/cache/p/.sccache_check", "", edge.Event{Op: "s3.GetObject", Bucket: "cache", Key: "p/.sccache_check", Status: 404, Code: "NoSuchKey"}},

@@ -134,14 +134,15 @@ func (op *getObject) unsatisfied(ctx context.Context, err error) error {
 }
 
 // lookup says whether a request for an object counts as a hit or a miss.
-// sccache's probe is neither.
+// sccache's probe is neither, nor is one in a bucket that does not exist: hits and
+// misses are counted by bucket, and clients must not make up names of counters.
 func lookup(key object.Key, err error) edge.Lookup {
 	switch {
 	case isCheck(key):
 		return edge.NoLookup
 	case err == nil || errors.Is(err, fault.NotModified):
 		return edge.Hit
-	case errors.Is(err, fault.NotFound):
+	case errors.Is(err, fault.NotFound) && fault.As(err).Noun != fault.Bucket:
 		return edge.Miss
 	}
 	return edge.NoLookup
