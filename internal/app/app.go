@@ -116,7 +116,7 @@ func (s *server) openCertificates(context.Context) (err error) {
 func (s *server) openListeners(ctx context.Context) error {
 	handler, err := s.pipeline()
 	if err != nil {
-		return err
+		return ConfigError{err} // it is made of nothing else
 	}
 	var config *tls.Config
 	if s.certs != nil {

@@ -19,8 +19,10 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/app"
+	"github.com/larder-cache/larder/internal/protocol/oidc"
 	"github.com/larder-cache/larder/internal/protocol/sigv4"
 	"github.com/larder-cache/larder/internal/sccache"
+	"github.com/larder-cache/larder/internal/vault"
 )
 
 // instance is a server that runs in this process.
@@ -343,6 +345,8 @@ func TestStartRefusesWhatItMustNotTouch(t *testing.T) {
 		{"a port in use", app.Config{Dir: t.TempDir(), Address: running.address}, false, "stop it, or choose another with --address"},
 		{"another machine's address", app.Config{Dir: t.TempDir(), Address: "192.0.2.1:0"}, true, "choose another with --address"},
 		{"no directory", app.Config{Dir: "/dev/null/x"}, true, "make it for the user that the server runs as"},
+		{"half of Vault", app.Config{Dir: t.TempDir(), Vault: vault.Config{Key: "larder"}}, true, "vault-address is missing"},
+		{"an issuer in the clear", app.Config{Dir: t.TempDir(), Issuers: []oidc.Issuer{{Name: "ci", URL: "http://issuer.example"}}}, true, "https"},
 		{"no certificate", app.Config{Dir: t.TempDir(), TLSCert: "absent.crt", TLSKey: "absent.key"}, true, "tls-cert and tls-key: certificate: stat absent.crt"},
 		{"no certificates", app.Config{Dir: t.TempDir(), CertsDir: minio}, true, "certs-dir: " + minio + " holds no public.crt"},
 		{"half a certificate, MinIO's way", app.Config{Dir: t.TempDir(), CertsDir: half, MinIO: true, RootUser: "minio", RootPassword: "minio123"}, true, "certs-dir: " + half + " has no private.key"},

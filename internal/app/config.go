@@ -80,6 +80,9 @@ const (
 	TLSAuto   TLSMode = "auto" // an own authority, made once
 )
 
+// minMemory is what the store needs, in bytes.
+const minMemory = 16 << 20
+
 func (c *Config) check() error {
 	if c.Dir == "" {
 		return errors.New("no data directory: name one, as in 'larder serve ./data'")
@@ -92,6 +95,9 @@ func (c *Config) check() error {
 	}
 	if (c.RootUser == "") != (c.RootPassword == "") {
 		return errors.New("the root user's name and secret go together: set both (LARDER_ROOT_USER and LARDER_ROOT_PASSWORD, or MinIO's variables), or neither for a random secret")
+	}
+	if c.Memory < minMemory {
+		return fmt.Errorf("memory of %d bytes: at least 16MiB are needed", c.Memory)
 	}
 	if c.PprofAddress != "" {
 		if err := checkPrivate(c.PprofAddress); err != nil {

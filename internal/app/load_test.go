@@ -14,7 +14,7 @@ import (
 
 func TestPrecedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "larder.toml")
-	write(t, file, "address = \":1\"\ndomain = [\"a.example\", \"b.example\"]\nhttp2 = true\nmemory = 1048576\n")
+	write(t, file, "address = \":1\"\ndomain = [\"a.example\", \"b.example\"]\nhttp2 = true\nmemory = 33554432\n")
 	minioFile := filepath.Join(t.TempDir(), "config.env")
 	write(t, minioFile, "# comment\n\nexport MINIO_ROOT_USER=\"minio\"\nexport MINIO_ROOT_PASSWORD='minio123'\nMINIO_ADDRESS=:4\n")
 	tests := []struct {
@@ -137,6 +137,9 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"proxy", app.Sources{Flags: map[string]string{"trusted-proxy": "all"}}, "is not a network"},
 		{"metrics", app.Sources{Environ: []string{"MINIO_PROMETHEUS_AUTH_TYPE=none"}}, "\"none\" is neither true (public) nor false (jwt)"},
 		{"boolean", app.Sources{Environ: []string{"LARDER_HTTP2=perhaps"}}, "LARDER_HTTP2: \"perhaps\" is neither true nor false"},
+		{"duration", app.Sources{Flags: map[string]string{"drain-timeout": "soon"}}, "--drain-timeout: \"soon\" is not a duration: write it like 20s"},
+		{"negative duration", app.Sources{Flags: map[string]string{"drain-timeout": "-1s"}}, "is not a duration"},
+		{"memory", app.Sources{Flags: map[string]string{"dir": "d", "memory": "1MiB"}}, "at least 16MiB"},
 		{"level", app.Sources{Environ: []string{"LARDER_LOG_LEVEL=loud"}}, "LARDER_LOG_LEVEL: \"loud\" is none of debug, info, warn and error"},
 	}
 	for _, tt := range tests {

@@ -18,9 +18,13 @@ func (c *Config) wrapper() (seal.Wrapper, error) {
 		return nil, nil //nolint:nilnil // nothing is configured
 	}
 	if c.Vault.Address == "" {
-		return nil, errors.New("vault-address is missing beside the other vault settings: set it, or drop them")
+		return nil, ConfigError{errors.New("vault-address is missing beside the other vault settings: set it, or drop them")}
 	}
-	return vault.New(c.Vault)
+	wrapper, err := vault.New(c.Vault)
+	if err != nil {
+		return nil, ConfigError{err}
+	}
+	return wrapper, nil
 }
 
 // sealer opens the key that identities are sealed with: in DIR/seal.key, wrapped

@@ -132,10 +132,10 @@ func boolean(field func(*Config) *bool) setter {
 func duration(field func(*Config) *time.Duration) setter {
 	return func(c *Config, v string) (err error) {
 		*field(c), err = time.ParseDuration(v)
-		if err == nil && *field(c) < 0 {
-			err = errors.New("a duration is not negative")
+		if err != nil || *field(c) < 0 {
+			return fmt.Errorf("%q is not a duration: write it like 20s or 5m", v)
 		}
-		return err
+		return nil
 	}
 }
 
