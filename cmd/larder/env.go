@@ -31,7 +31,7 @@ Where the server has a domain, the bucket goes into the host name if every sccac
 that name, by the hosts file and by DNS; otherwise into the path.`,
 		Example: `  eval "$(larder env ./data)"                       # this shell, now
   larder env ./data --shell fish
-  larder env ./data --endpoint cache.example:9000 --shell docker > sccache.env`,
+  (umask 077; larder env ./data --endpoint cache.example:9000 --shell docker > sccache.env)`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeDir,
 		RunE:              func(cmd *cobra.Command, args []string) error { return printEnv(cmd, args, o) },
