@@ -42,13 +42,14 @@ type Usage struct {
 // it starts, to find out whether it may.
 const CheckFile = ".sccache_check"
 
-// maxCheckFile is how long a CheckFile may be, in bytes; sccache's has 13.
-const maxCheckFile = 64
+// MaxCheckFile is how long a CheckFile may be to be exempt, in bytes; sccache's has
+// 13.
+const MaxCheckFile = 64
 
 // QuotaExempt reports whether a write of size bytes to key is admitted whatever the
 // quota and the disk's reserve say: CheckFile in a cache bucket, in any folder. A
 // full cache thereby stays writable in the eyes of sccache, which otherwise would
 // turn read-only for good.
 func (c *BucketConfig) QuotaExempt(key Key, size int64) bool {
-	return c.Cache && size <= maxCheckFile && (key == CheckFile || strings.HasSuffix(string(key), "/"+CheckFile))
+	return c.Cache && size <= MaxCheckFile && (key == CheckFile || strings.HasSuffix(string(key), "/"+CheckFile))
 }

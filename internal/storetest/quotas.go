@@ -124,6 +124,9 @@ func quotaCheckFile(f *fixture) {
 			f.Errorf("%s: %v", key, err)
 		}
 		f.wantBody(key, noise(1, 13))
+		f.wantFault(f.tryPut(key, object.MaxCheckFile+1), fault.Full, fault.Quota) // or the name would be a way around the quota
+		f.wantFault(f.putUnknown(key, 1<<20), fault.Full, fault.Quota)
+		f.wantBody(key, noise(1, 13))
 	}
 	for _, key := range []object.Key{"x.sccache_check", ".sccache_check/k", ".sccache_checks"} {
 		f.wantFault(f.tryPut(key, 13), fault.Full, fault.Quota)
