@@ -14,6 +14,7 @@ func quotaCases() []testCase {
 		{"is exact to the byte", quotaExact},
 		{"is exact whatever runs at once", quotaRace},
 		{"overwrites at once count once", quotaOverwriteRace},
+		{"is exact for puts, copies, uploads, deletions and failures at once", quotaMixedRace},
 		{"counts uploads when they are completed", quotaUploads},
 		{"the check file is always taken", quotaCheckFile},
 		{"changes with the configuration", quotaChanges},
@@ -98,6 +99,82 @@ func quotaOverwriteRace(f *fixture) {
 		f.Fatal(err)
 	}
 	f.wantUsage(home, 1, info.Size)
+}
+
+// quotaMixedRace lets everything that takes or gives room run at once. The bucket
+// is never above its quota meanwhile, and afterwards nothing is counted that is
+// not there: what is left fits to the byte.
+func quotaMixedRace(f *fixture) {
+	const quota, workers, rounds = 20_000, 8, 12
+	f.newBucket(home, object.BucketConfig{Quota: quota})
+	f.put("seed", noise(1, 900))
+	var finished [workers]object.CompleteRequest
+	for i := range finished {
+		u := f.begin(object.UploadRequest{Bucket: home, Key: object.Key(fmt.Sprint("upload", i))})
+		finished[i] = completion(u, f.part(u, 1, noise(1, 1700+i)))
+	}
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if usage, err := f.Usage(f.ctx, home); err != nil || usage.Bytes > quota {
+				f.Errorf("holds %d of %d bytes, %v", usage.Bytes, quota, err)
+				return
+			}
+		}
+	}()
+	var group sync.WaitGroup
+	for i := range workers {
+		group.Go(func() {
+			for j := range rounds {
+				key := object.Key(fmt.Sprint("k", (i+j)%5))
+				f.wantRoomOrFull(f.tryPut(key, 500+i*300+j*7))
+				_, err := f.Copy(f.ctx, object.CopyRequest{SourceBucket: home, SourceKey: "seed", Bucket: home, Key: object.Key(fmt.Sprint("copy", i, j%3))})
+				f.wantRoomOrFull(err)
+				if _, err := f.Put(f.ctx, object.PutRequest{Bucket: home, Key: key, Content: Body(noise(1, 10)), Size: 11}); err == nil {
+					f.Errorf("a body that is cut short was stored")
+				}
+				if j == i {
+					_, err := f.CompleteUpload(f.ctx, finished[i])
+					f.wantRoomOrFull(err)
+				}
+				if j%3 == 0 {
+					f.wantRoomOrFull(f.Delete(f.ctx, object.DeleteRequest{Bucket: home, Key: key}))
+				}
+			}
+		})
+	}
+	group.Wait()
+	close(done)
+	<-watched
+	usage, err := f.Usage(f.ctx, home)
+	var held int64
+	for _, key := range f.keys(object.ListRequest{Bucket: home, Max: 1000}) {
+		info, err := f.Head(f.ctx, home, object.Key(key))
+		if err != nil {
+			f.Fatal(err)
+		}
+		held += info.Size
+	}
+	if err != nil || usage.Bytes != held || held > quota {
+		f.Fatalf("counts %d bytes and holds %d, %v", usage.Bytes, held, err)
+	}
+	f.wantFault(f.tryPut("rest", int(quota-usage.Bytes)+1), fault.Full, fault.Quota)
+	if err := f.tryPut("rest", int(quota-usage.Bytes)); err != nil {
+		f.Errorf("the last %d bytes: %v", quota-usage.Bytes, err)
+	}
+}
+
+// wantRoomOrFull takes success, and a quota that is full.
+func (f *fixture) wantRoomOrFull(err error) {
+	if err != nil {
+		f.wantFault(err, fault.Full, fault.Quota)
+	}
 }
 
 func quotaUploads(f *fixture) {
