@@ -18,6 +18,7 @@ type UserInfo struct {
 // UserChange is what to set of a user; nil leaves as it is. A new user is
 // enabled, and needs a secret.
 type UserChange struct {
+	New     bool // make the user; one who exists is fault.Exists
 	Secret  *Secret
 	Enabled *bool
 }

@@ -78,7 +78,8 @@ type Principal struct {
 	Inline *Policy
 
 	// Mapped are the policies that were mapped to a subject when the session
-	// began. They bound it: a later login of the subject, with other claims, takes
+	// began, or the one that made the access key; nil for a key that somebody else
+	// made. They bound it: a later login of the subject, with other claims, takes
 	// rights from it and gives it none.
 	Mapped []PolicyName
 

@@ -151,7 +151,7 @@ func (s *Service) setParent(d *document, by iam.Actor, parent iam.UserName, r *a
 	case isSubject:
 		r.Kind, r.Parent = iam.Subject, parent
 		if actor.Derived() && actor.User == parent {
-			r.Claims = actor.Claims
+			r.Claims, r.Mapped = actor.Claims, actor.Mapped
 		}
 	default:
 		return fault.Missing(fault.User, string(parent))
@@ -159,10 +159,11 @@ func (s *Service) setParent(d *document, by iam.Actor, parent iam.UserName, r *a
 	return nil
 }
 
-// UpdateAccount changes a service account. Whatever the protocol decided, it is
-// Denied to a credential with a policy of its own to change the policy, expiry or
-// state of its parent's keys, its own among them.
-func (s *Service) UpdateAccount(ctx context.Context, by iam.Actor, key iam.AccessKeyID, set iam.AccountChange) error {
+// UpdateAccount changes a service account, if it still is the one that the caller
+// was authorised for. Whatever the protocol decided, it is Denied to a credential
+// that may less than its parent to change the policy, expiry or state of its
+// parent's keys, its own among them, or the secret of another.
+func (s *Service) UpdateAccount(ctx context.Context, by iam.Actor, account iam.Account, set iam.AccountChange) error {
 	if set.Secret != nil {
 		if _, err := iam.ParseSecret(set.Secret.Reveal()); err != nil {
 			return err
@@ -175,16 +176,15 @@ func (s *Service) UpdateAccount(ctx context.Context, by iam.Actor, key iam.Acces
 			return err
 		}
 	}
-	bound := set.Policy != nil || set.Expires != nil || set.Enabled != nil
-	if bound && by.Principal.Derived() && s.inlineOf(by.Principal) != nil {
-		if a, err := s.Account(key); err == nil && a.Parent == by.Principal.User {
-			return fault.Wrap(fault.Denied, fault.AccessKey, string(key), errors.New("a credential with a policy of its own changes no key of its parent's"))
-		}
+	key, actor := account.AccessKey, by.Principal
+	frees := set.Policy != nil || set.Expires != nil || set.Enabled != nil || key != actor.AccessKey
+	if frees && account.Parent == actor.User && s.bound(actor) {
+		return fault.Wrap(fault.Denied, fault.AccessKey, string(key), errors.New("a credential that may less than its parent changes no key of its parent's"))
 	}
 	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
-		record, ok := d.Accounts[key]
-		if !ok {
-			return nil, fault.Missing(fault.AccessKey, string(key))
+		record, err := s.same(d, account)
+		if err != nil {
+			return nil, err
 		}
 		made := &iam.Change{Action: "key.set", Target: string(key), Before: s.account(key, record)}
 		if err := applyChange(&record, set, policy, s.now()); err != nil {
@@ -194,6 +194,16 @@ func (s *Service) UpdateAccount(ctx context.Context, by iam.Actor, key iam.Acces
 		made.After = s.account(key, record)
 		return made, nil
 	})
+}
+
+// same returns the record of a service account. One that was removed is NotFound,
+// even if another has its key since.
+func (s *Service) same(d *document, account iam.Account) (accountRecord, error) {
+	record, ok := d.Accounts[account.AccessKey]
+	if !ok || record.Kind != account.ParentKind || record.Kind != iam.Root && record.Parent != account.Parent || !record.Created.Equal(account.Created) {
+		return accountRecord{}, fault.Missing(fault.AccessKey, string(account.AccessKey))
+	}
+	return record, nil
 }
 
 func applyChange(r *accountRecord, set iam.AccountChange, policy json.RawMessage, now time.Time) error {
@@ -223,14 +233,15 @@ func applyChange(r *accountRecord, set iam.AccountChange, policy json.RawMessage
 	return err
 }
 
-// RemoveAccount removes a service account.
-func (s *Service) RemoveAccount(ctx context.Context, by iam.Actor, key iam.AccessKeyID) error {
+// RemoveAccount removes a service account, if it still is the one that the caller
+// was authorised for.
+func (s *Service) RemoveAccount(ctx context.Context, by iam.Actor, account iam.Account) error {
 	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
-		record, ok := d.Accounts[key]
-		if !ok {
-			return nil, fault.Missing(fault.AccessKey, string(key))
+		record, err := s.same(d, account)
+		if err != nil {
+			return nil, err
 		}
-		delete(d.Accounts, key)
-		return &iam.Change{Action: "key.remove", Target: string(key), Before: s.account(key, record)}, nil
+		delete(d.Accounts, account.AccessKey)
+		return &iam.Change{Action: "key.remove", Target: string(account.AccessKey), Before: s.account(account.AccessKey, record)}, nil
 	})
 }

@@ -69,7 +69,7 @@ func (s *Service) grants(st *state, who iam.Principal) iam.Grants {
 	if who.Kind == iam.User || who.Derived() && who.Parent != iam.Root {
 		g.Policies = st.holders[who.User].grants
 	}
-	if who.Kind == iam.Session && who.Parent == iam.Subject {
+	if who.Parent == iam.Subject && (who.Kind == iam.Session || who.Mapped != nil) {
 		g.Policies = slices.Clone(g.Policies)
 		for i := range g.Policies {
 			g.Policies[i].DenyOnly = !slices.Contains(who.Mapped, g.Policies[i].Name)

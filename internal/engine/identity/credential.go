@@ -40,7 +40,7 @@ func (s *Service) Credential(_ context.Context, id iam.AccessKeyID, sessionToken
 	}
 	p := iam.Principal{
 		Kind: iam.ServiceAccount, Parent: account.Kind, User: account.Parent, AccessKey: id, Claims: account.Claims,
-		Groups: st.holders[account.Parent].groups, Expires: account.Expires, Inline: st.inline[id],
+		Groups: st.holders[account.Parent].groups, Expires: account.Expires, Inline: st.inline[id], Mapped: account.Mapped,
 	}
 	if account.Kind == iam.Root {
 		p.User, p.Groups = s.RootName(), nil
@@ -96,6 +96,12 @@ func (s *Service) sessionCredential(id iam.AccessKeyID, wire string) (iam.Creden
 		p.Groups = s.current.Load().holders[t.Parent].groups
 	}
 	return iam.Credential{Principal: p, Secret: iam.Secret(t.Secret)}, nil
+}
+
+// bound reports whether a derived credential may less than its parent: by a
+// policy of its own, or by what was mapped to the subject it came from.
+func (s *Service) bound(p iam.Principal) bool {
+	return p.Derived() && (s.inlineOf(p) != nil || p.Mapped != nil)
 }
 
 // inlineOf returns the own policy of a derived credential, as it is now.

@@ -60,6 +60,7 @@ type accountRecord struct {
 	Secret      storedSecret        `json:"secret"`
 	Policy      json.RawMessage     `json:"policy,omitempty"` // none: what the parent may
 	Claims      map[string][]string `json:"claims,omitempty"` // of a subject, as they were when the key was made
+	Mapped      []iam.PolicyName    `json:"mapped,omitempty"` // to the subject that made the key, by the login it came from
 	Disabled    bool                `json:"disabled,omitempty"`
 	Name        string              `json:"name,omitempty"`
 	Description string              `json:"description,omitempty"`

@@ -50,7 +50,7 @@ func (s *Service) principal(st *state, name string) (p iam.Principal, refused st
 			refused = "the user is disabled"
 		}
 	case isAccount:
-		p = iam.Principal{Kind: iam.ServiceAccount, Parent: account.Kind, User: account.Parent, AccessKey: iam.AccessKeyID(name), Claims: account.Claims}
+		p = iam.Principal{Kind: iam.ServiceAccount, Parent: account.Kind, User: account.Parent, AccessKey: iam.AccessKeyID(name), Claims: account.Claims, Mapped: account.Mapped}
 		if account.Kind == iam.Root {
 			p.User = s.RootName()
 		}

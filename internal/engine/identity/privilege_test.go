@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -99,6 +100,8 @@ func TestNoEscape(t *testing.T) {
 	admin := []byte(`{"Statement":[{"Effect":"Allow","Action":["admin:*"]}]}`)
 	account, _, err := w.CreateAccount(ctx, root, iam.AccountSpec{Parent: "alice", Policy: admin})
 	must(t, err)
+	sibling, _, err := w.CreateAccount(ctx, root, iam.AccountSpec{Parent: "alice"})
+	must(t, err)
 	session, err := w.AssumeRole(ctx, alice, iam.SessionSpec{Policy: admin})
 	must(t, err)
 	inherit := []byte("{}")
@@ -106,16 +109,50 @@ func TestNoEscape(t *testing.T) {
 		if _, _, err := w.CreateAccount(ctx, by, iam.AccountSpec{Parent: "alice"}); !errors.Is(err, fault.Denied) {
 			t.Errorf("%s: made a key for its parent: %v", name, err)
 		}
-		if err := w.UpdateAccount(ctx, by, account.AccessKey, iam.AccountChange{Policy: &inherit}); !errors.Is(err, fault.Denied) {
+		if err := w.UpdateAccount(ctx, by, account, iam.AccountChange{Policy: &inherit}); !errors.Is(err, fault.Denied) {
 			t.Errorf("%s: freed a key of its policy: %v", name, err)
 		}
+		if err := w.UpdateAccount(ctx, by, sibling, iam.AccountChange{Secret: new(iam.Secret("attackers-secret"))}); !errors.Is(err, fault.Denied) {
+			t.Errorf("%s: took over another key of its parent's: %v", name, err)
+		}
+		if err := w.SetUser(ctx, by, "alice", iam.UserChange{Secret: new(iam.Secret("attackers-secret"))}); !errors.Is(err, fault.Denied) {
+			t.Errorf("%s: took over its parent: %v", name, err)
+		}
 	}
+	must(t, w.UpdateAccount(ctx, w.actor(account.AccessKey, ""), account, iam.AccountChange{Secret: new(iam.Secret("its-own-new-secret"))}))
 	if w.may(account.AccessKey, "", "s3:GetObject", "b/k") {
 		t.Error("the key escaped its policy")
 	}
-	must(t, w.UpdateAccount(ctx, root, account.AccessKey, iam.AccountChange{Policy: &inherit}))
+	must(t, w.UpdateAccount(ctx, root, account, iam.AccountChange{Policy: &inherit}))
 	if !w.may(account.AccessKey, "", "s3:GetObject", "b/k") {
 		t.Error("an empty policy does not inherit")
+	}
+}
+
+// TestKeyOfAnotherSince: who was authorised for a key changes that key, and not
+// another one that has its name since.
+func TestKeyOfAnotherSince(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.user("alice")
+	w.user("bob")
+	authorised, _, err := w.CreateAccount(ctx, root, iam.AccountSpec{Parent: "alice", AccessKey: "ci-key"})
+	must(t, err)
+	must(t, w.RemoveAccount(ctx, root, authorised))
+	w.now = w.now.Add(time.Second)
+	_, secret, err := w.CreateAccount(ctx, root, iam.AccountSpec{Parent: "bob", AccessKey: "ci-key"})
+	must(t, err)
+	if err := w.UpdateAccount(ctx, w.actor("alice", ""), authorised, iam.AccountChange{Secret: new(iam.Secret("attackers-secret"))}); !errors.Is(err, fault.NotFound) {
+		t.Errorf("changed the key of another: %v", err)
+	}
+	if err := w.RemoveAccount(ctx, w.actor("alice", ""), authorised); !errors.Is(err, fault.NotFound) {
+		t.Errorf("removed the key of another: %v", err)
+	}
+	if c, err := w.Credential(ctx, "ci-key", ""); err != nil || c.Secret != secret {
+		t.Errorf("the key of another is not what it was: %v", err)
+	}
+	if err := w.SetUser(ctx, root, "bob", iam.UserChange{New: true, Secret: new(iam.Secret("attackers-secret"))}); !errors.Is(err, fault.Exists) {
+		t.Errorf("a new user who exists: %v", err)
 	}
 }
 
@@ -148,11 +185,11 @@ func TestDisabledKey(t *testing.T) {
 	account, _, err := w.CreateAccount(ctx, root, iam.AccountSpec{Parent: "alice", Expires: w.now.Add(1e12)})
 	must(t, err)
 	signed := w.actor(account.AccessKey, "").Principal
-	must(t, w.UpdateAccount(ctx, root, account.AccessKey, iam.AccountChange{Enabled: new(false)}))
+	must(t, w.UpdateAccount(ctx, root, account, iam.AccountChange{Enabled: new(false)}))
 	if w.may(account.AccessKey, "", "s3:GetObject", "b/k") || w.allowed(signed, "s3:GetObject", "b/k") {
 		t.Error("a disabled key goes on")
 	}
-	must(t, w.UpdateAccount(ctx, root, account.AccessKey, iam.AccountChange{Enabled: new(true)}))
+	must(t, w.UpdateAccount(ctx, root, account, iam.AccountChange{Enabled: new(true)}))
 	w.now = w.now.Add(1e12)
 	if w.may(account.AccessKey, "", "s3:GetObject", "b/k") {
 		t.Error("an expired key goes on")

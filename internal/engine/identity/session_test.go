@@ -425,6 +425,25 @@ func TestMappedAtLogin(t *testing.T) {
 	if !w.may(trunk.AccessKey, trunk.Token, "s3:PutObject", "b/k") {
 		t.Error("trunk does not write")
 	}
+	// A key that a job makes is bound as the job was, whatever is mapped later and
+	// by whatever further key.
+	key, _, err := w.CreateAccount(t.Context(), w.actor(fork.AccessKey, fork.Token), iam.AccountSpec{Parent: fork.Parent})
+	must(t, err)
+	further, _, err := w.CreateAccount(t.Context(), w.actor(key.AccessKey, ""), iam.AccountSpec{Parent: fork.Parent})
+	must(t, err)
+	whole, _, err := w.CreateAccount(t.Context(), root, iam.AccountSpec{Parent: fork.Parent})
+	must(t, err)
+	for _, k := range []iam.Account{key, further} {
+		if !w.may(k.AccessKey, "", "s3:GetObject", "b/k") || w.may(k.AccessKey, "", "s3:PutObject", "b/k") {
+			t.Error("a key of the fork's reads not, or writes")
+		}
+		if err := w.UpdateAccount(t.Context(), w.actor(k.AccessKey, ""), whole, iam.AccountChange{Secret: new(iam.Secret("attackers-secret"))}); !errors.Is(err, fault.Denied) {
+			t.Errorf("a key of the fork's took over one that may more: %v", err)
+		}
+	}
+	if !w.may(whole.AccessKey, "", "s3:PutObject", "b/k") {
+		t.Error("a key that an administrator made for the subject does not write")
+	}
 	login("read", "write", "frozen")
 	if w.may(fork.AccessKey, fork.Token, "s3:GetObject", "b/k") || w.may(trunk.AccessKey, trunk.Token, "s3:GetObject", "b/k") {
 		t.Error("a Deny of the last login does not count")

@@ -50,7 +50,8 @@ func (s *Service) User(name iam.UserName) (iam.UserInfo, error) {
 // SetUser makes a user or changes one. It is Invalid for a name or secret that
 // breaks the rules, Conflict of noun AccessKey where root or a service account
 // has the name, and of noun BucketPolicy where the policy of a bucket still names
-// an earlier user of that name.
+// an earlier user of that name. Whatever the protocol decided, it is Denied to a
+// credential with a policy of its own to change the secret of its parent.
 func (s *Service) SetUser(ctx context.Context, by iam.Actor, name iam.UserName, set iam.UserChange) error {
 	if _, err := iam.ParseUserName(string(name)); err != nil {
 		return err
@@ -60,8 +61,14 @@ func (s *Service) SetUser(ctx context.Context, by iam.Actor, name iam.UserName, 
 			return err
 		}
 	}
+	if set.Secret != nil && by.Principal.User == name && s.bound(by.Principal) {
+		return fault.Wrap(fault.Denied, fault.User, string(name), errors.New("a credential with a policy of its own does not change the secret of its parent"))
+	}
 	return s.change(ctx, by, func(d *document) (*iam.Change, error) {
 		record, exists := d.Users[name]
+		if exists && set.New {
+			return nil, fault.New(fault.Exists, fault.User, string(name))
+		}
 		if !exists {
 			if err := s.free(d, iam.AccessKeyID(name)); err != nil {
 				return nil, err

@@ -41,6 +41,9 @@ type Users interface {
 	// Subjects returns those whom OIDC issuers vouch for, by name.
 	Subjects() []iam.SubjectInfo
 
+	// Subject returns one of them, or fault.NotFound.
+	Subject(name iam.UserName) (iam.SubjectInfo, error)
+
 	// SetSubjectEnabled is SetUser for one whom an OIDC issuer vouches for.
 	SetSubjectEnabled(ctx context.Context, by iam.Actor, name iam.UserName, enabled bool) error
 
@@ -89,8 +92,11 @@ type Accounts interface {
 	// Accounts returns the service accounts of a parent, "" for those of everybody.
 	Accounts(parent iam.UserName) []iam.Account
 	CreateAccount(ctx context.Context, by iam.Actor, spec iam.AccountSpec) (iam.Account, iam.Secret, error)
-	UpdateAccount(ctx context.Context, by iam.Actor, key iam.AccessKeyID, set iam.AccountChange) error
-	RemoveAccount(ctx context.Context, by iam.Actor, key iam.AccessKeyID) error
+
+	// UpdateAccount and RemoveAccount take the account as it was authorised; one
+	// that was removed since is fault.NotFound, even if another has its key.
+	UpdateAccount(ctx context.Context, by iam.Actor, account iam.Account, set iam.AccountChange) error
+	RemoveAccount(ctx context.Context, by iam.Actor, account iam.Account) error
 
 	// Credential returns what a signature with the key is verified with. It is
 	// fault.Unauthenticated for an unknown, disabled or expired key.
@@ -102,8 +108,8 @@ type Transfer interface {
 	// Export returns all identities with their secrets.
 	Export() iam.Export
 
-	// Import adds identities as one change or none. It is fault.Denied for an
-	// actor who could not make each of the changes singly.
+	// Import adds identities as one change or none. Keys of root's are imported by
+	// root alone, and nobody imports himself: fault.Denied.
 	Import(ctx context.Context, by iam.Actor, all iam.Export) (iam.Imported, error)
 }
 

@@ -219,12 +219,20 @@ func (p *Protocol) updateKeyOf(in *input) (*edge.Operation, error) {
 		if err := call.Authorize(ctx, iam.Check{Action: updateKey, Target: key.Parent}); err != nil {
 			return err
 		}
-		if err := p.identity.UpdateAccount(ctx, actor(call), id, change); err != nil {
+		if err := p.identity.UpdateAccount(ctx, actor(call), key, change); err != nil {
 			return err
 		}
 		return writeNoContent(w)
 	})
 	return op, nil
+}
+
+// rootsOwn refuses root's keys to everybody else, whatever policy he has.
+func rootsOwn(call *edge.Call, key *iam.Account) error {
+	if key.ParentKind == iam.Root && !ofRoot(call.Principal()) {
+		return fault.Wrap(fault.Denied, fault.AccessKey, string(key.AccessKey), errors.New("root's keys are changed by root alone"))
+	}
+	return nil
 }
 
 // ofRoot reports whether a principal is root or derives from root.
@@ -239,10 +247,14 @@ func (p *Protocol) deleteKey(in *input) (*edge.Operation, error) {
 		return nil, err
 	}
 	return in.selfService(func(ctx context.Context, w *edge.Writer, call *edge.Call) error {
-		if _, err := p.ownedKey(ctx, call, removeKey, id); err != nil {
+		key, err := p.ownedKey(ctx, call, removeKey, id)
+		if err != nil {
 			return err
 		}
-		if err := p.identity.RemoveAccount(ctx, actor(call), id); err != nil {
+		if err := rootsOwn(call, &key); err != nil {
+			return err
+		}
+		if err := p.identity.RemoveAccount(ctx, actor(call), key); err != nil {
 			return err
 		}
 		return writeNoContent(w)
