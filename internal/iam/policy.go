@@ -50,6 +50,24 @@ func (p *Policy) Document() json.RawMessage { return p.document }
 // Principals returns the users that a bucket policy names, sorted, without "*".
 func (p *Policy) Principals() []UserName { return p.principals }
 
+// Administers returns the admin actions that some statement allows, whatever its
+// conditions.
+func (p *Policy) Administers() []Action {
+	var set actionSet
+	for i := range p.statements {
+		if s := &p.statements[i]; !s.deny && s.service == serviceAdmin {
+			set.union(s.actions)
+		}
+	}
+	var found []Action
+	for id, name := range actions.names {
+		if set.has(actionID(id)) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
 // Statements returns the number of statements.
 func (p *Policy) Statements() int { return len(p.statements) }
 

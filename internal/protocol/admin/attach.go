@@ -35,6 +35,9 @@ func (p *Protocol) setPolicies(in *input) (*edge.Operation, error) {
 		if err := anyOf(ctx, call, attachAction, associateAction); err != nil {
 			return err
 		}
+		if err := p.mayGive(ctx, call, policies...); err != nil {
+			return err
+		}
 		if err := p.identity.SetPolicies(ctx, actor(call), holder, policies); err != nil {
 			return err
 		}
@@ -119,7 +122,7 @@ func (p *Protocol) attachPolicies(in *input) (*edge.Operation, error) {
 		if err := p.openJSON(ctx, call, &body); err != nil {
 			return err
 		}
-		answer, err := p.changePolicies(ctx, actor(call), &body, detach)
+		answer, err := p.changePolicies(ctx, call, &body, detach)
 		if err != nil {
 			return err
 		}
@@ -129,15 +132,18 @@ func (p *Protocol) attachPolicies(in *input) (*edge.Operation, error) {
 	return op, nil
 }
 
-func (p *Protocol) changePolicies(ctx context.Context, by iam.Actor, body *attachBody, detach bool) (answer attachAnswer, err error) {
+func (p *Protocol) changePolicies(ctx context.Context, call *edge.Call, body *attachBody, detach bool) (answer attachAnswer, err error) {
 	holder, policies, err := body.parse()
 	if err != nil {
 		return answer, err
 	}
 	if detach {
-		answer.Detached, answer.Updated, err = p.identity.Detach(ctx, by, holder, policies)
-	} else {
-		answer.Attached, answer.Updated, err = p.identity.Attach(ctx, by, holder, policies)
+		answer.Detached, answer.Updated, err = p.identity.Detach(ctx, actor(call), holder, policies)
+		return answer, err
 	}
+	if err := p.mayGive(ctx, call, policies...); err != nil {
+		return answer, err
+	}
+	answer.Attached, answer.Updated, err = p.identity.Attach(ctx, actor(call), holder, policies)
 	return answer, err
 }

@@ -62,6 +62,7 @@ var answers = map[faultKey]answer{
 	{fault.Unauthenticated, fault.None}:      {"AccessDenied", http.StatusForbidden, "Access Denied."},
 
 	{fault.Denied, fault.None}:       {"AccessDenied", http.StatusForbidden, "Access Denied."},
+	{fault.Denied, fault.Policy}:     {"AccessDenied", http.StatusForbidden, "Access Denied: nobody gives or takes over rights to administer that he does not have."},
 	{fault.TooLarge, fault.None}:     {"EntityTooLarge", http.StatusBadRequest, ""},
 	{fault.Precondition, fault.None}: {"PreconditionFailed", http.StatusPreconditionFailed, ""},
 	{fault.NotModified, fault.None}:  {"NotModified", http.StatusNotModified, ""},

@@ -2,8 +2,10 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
@@ -48,6 +50,11 @@ func (p *Protocol) updateGroupMembers(in *input) (*edge.Operation, error) {
 		if err != nil {
 			return err
 		}
+		if !body.Remove {
+			if err := p.mayGiveGroup(ctx, call, group); err != nil {
+				return err
+			}
+		}
 		change := p.identity.AddMembers
 		if body.Remove {
 			change = p.identity.RemoveMembers // of none: the group itself
@@ -59,6 +66,18 @@ func (p *Protocol) updateGroupMembers(in *input) (*edge.Operation, error) {
 	})
 	op.MaxBody = maxBody
 	return op, nil
+}
+
+// mayGiveGroup authorises a caller to give what a group's policies allow.
+func (p *Protocol) mayGiveGroup(ctx context.Context, call *edge.Call, name iam.GroupName) error {
+	group, err := p.identity.Group(name)
+	if errors.Is(err, fault.NotFound) {
+		return nil // a new one holds none
+	}
+	if err != nil {
+		return err
+	}
+	return p.mayGive(ctx, call, group.Policies...)
 }
 
 // setGroupStatus enables or disables a group.
@@ -76,6 +95,11 @@ func (p *Protocol) setGroupStatus(in *input) (*edge.Operation, error) {
 		action = "admin:EnableGroup"
 	}
 	return in.operation(action, func(ctx context.Context, w *edge.Writer, call *edge.Call) error {
+		if enabled {
+			if err := p.mayGiveGroup(ctx, call, group); err != nil {
+				return err
+			}
+		}
 		if err := p.identity.SetGroupEnabled(ctx, actor(call), group, enabled); err != nil {
 			return err
 		}

@@ -80,9 +80,13 @@ func (p *Protocol) rights(user iam.UserName, kind iam.Kind) (json.RawMessage, er
 	return json.Marshal(merged)
 }
 
-// policiesOf returns the policies that count for a user: his own and those of
-// his groups that are enabled.
+// policiesOf returns the policies that count for a user, his own and those of his
+// groups that are enabled, or for the subject of an issuer.
 func (p *Protocol) policiesOf(user iam.UserName, kind iam.Kind) ([]iam.PolicyName, error) {
+	if kind == iam.Subject {
+		subject, err := p.identity.Subject(user)
+		return subject.Policies, err
+	}
 	if kind != iam.User {
 		return nil, nil
 	}

@@ -72,6 +72,9 @@ func (p *Protocol) addKey(in *input) (*edge.Operation, error) {
 		if err := call.Authorize(ctx, iam.Check{Action: createKey, Target: spec.Parent}); err != nil {
 			return err
 		}
+		if err := p.mayActFor(ctx, call, spec.Parent, p.kindOf(spec.Parent)); err != nil {
+			return err
+		}
 		account, secret, err := p.identity.CreateAccount(ctx, actor(call), spec)
 		if err != nil {
 			return err
@@ -202,8 +205,11 @@ func (p *Protocol) updateKeyOf(in *input) (*edge.Operation, error) {
 		if err != nil {
 			return err
 		}
-		if key.ParentKind == iam.Root && !ofRoot(call.Principal()) {
-			return fault.Wrap(fault.Denied, fault.AccessKey, string(id), errors.New("root's keys are changed by root alone"))
+		if err := rootsOwn(call, &key); err != nil {
+			return err
+		}
+		if err := p.mayActFor(ctx, call, key.Parent, key.ParentKind); err != nil {
+			return err
 		}
 		var body keyChangeBody
 		if err := p.openJSON(ctx, call, &body); err != nil {

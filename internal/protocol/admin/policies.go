@@ -30,6 +30,9 @@ func (p *Protocol) addPolicy(in *input) (*edge.Operation, error) {
 		if err != nil {
 			return err
 		}
+		if err := mayGiveDocument(ctx, call, document); err != nil {
+			return err
+		}
 		if err := p.identity.SetPolicy(ctx, actor(call), name, document); err != nil {
 			return err
 		}
@@ -89,6 +92,11 @@ func (p *Protocol) removePolicy(in *input) (*edge.Operation, error) {
 		return nil, err
 	}
 	op.Handler = edge.HandlerFunc(func(ctx context.Context, w *edge.Writer, call *edge.Call) error {
+		if builtIn := iam.BuiltinPolicies()[name]; builtIn != nil { // it comes back for all who hold it
+			if err := mayGiveDocument(ctx, call, builtIn.Document()); err != nil {
+				return err
+			}
+		}
 		if err := p.identity.RemovePolicy(ctx, actor(call), name); err != nil {
 			return err
 		}

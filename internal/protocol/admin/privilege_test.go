@@ -56,6 +56,7 @@ func TestEscalation(t *testing.T) {
 	narrow, _ := w.account(plain, `{"policy":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::sccache/*"]}]}}`)
 	wide, _ := w.account(plain, `{}`)
 	selfish, _ := w.account(plain, `{"policy":`+allowing("admin:CreateServiceAccount", "admin:UpdateServiceAccount")+`}`)
+	narrowMaker, _ := w.account(w.user("maker", allowing("admin:CreateUser", "admin:CreateServiceAccount")), `{"policy":`+allowing("admin:CreateUser")+`}`)
 	w.must(request{"PUT", "add-service-account", `{"accessKey":"root-key","secretKey":"root-key-secret"}`, true, root})
 	session := w.session(plain, "")
 	narrowSession := w.session(plain, allowing("admin:GetUser"))
@@ -73,6 +74,9 @@ func TestEscalation(t *testing.T) {
 		{"a narrow key makes a wide one", request{"PUT", "add-service-account", `{}`, true, narrow}, 403},
 		{"a narrow key that may make keys makes a wide one for its parent", request{"PUT", "add-service-account", `{}`, true, selfish}, 403},
 		{"a narrow key widens itself", request{"POST", "update-service-account?accessKey=" + string(selfish.ID), `{"newPolicy":{}}`, true, selfish}, 403},
+		{"a narrow key takes over another of its parent", request{"POST", "update-service-account?accessKey=" + string(wide.ID), `{"newSecretKey":"attackers-secret"}`, true, selfish}, 403},
+		{"a narrow key that may make users takes over its parent", request{"PUT", "add-user?accessKey=maker", `{"secretKey":"attackers-secret"}`, true, narrowMaker}, 403},
+		{"a user in a state that there is not", request{"PUT", "add-user?accessKey=new", `{"secretKey":"new-secret","status":"dormant"}`, true, root}, 400},
 		{"a narrow key reads its user", request{"GET", "user-info?accessKey=plain", "", false, narrow}, 403},
 		{"a narrow session makes a key", request{"PUT", "add-service-account", `{}`, true, narrowSession}, 403},
 		{"a narrow session sets the password", request{"PUT", "add-user?accessKey=plain", `{"secretKey":"attackers-secret"}`, true, narrowSession}, 403},
@@ -95,6 +99,151 @@ func TestEscalation(t *testing.T) {
 			if after := w.snapshot(); after != before {
 				t.Errorf("identities changed from\n%s\nto\n%s", before, after)
 			}
+		})
+	}
+}
+
+// TestNoRightToAdministerIsGained gives each right to administer alone to
+// somebody, who turns it into no other one: neither for himself nor for a friend,
+// by no policy, group, secret, key or archive. What his right is for, he may.
+func TestNoRightToAdministerIsGained(t *testing.T) {
+	w := newWorld(t)
+	chief := w.user("chief")
+	w.must(request{"PUT", "set-user-or-group-policy?isGroup=false&policyName=consoleAdmin&userOrGroup=chief", "", false, root})
+	w.must(request{"PUT", "add-service-account", `{"accessKey":"chief-key","secretKey":"chief-key-secret"}`, true, chief})
+	w.must(request{"PUT", "add-service-account", `{"accessKey":"root-key","secretKey":"root-key-secret"}`, true, root})
+	w.user("deputy")
+	w.must(request{"PUT", "update-group-members", `{"group":"chiefs","members":["deputy"]}`, false, root})
+	w.must(request{"PUT", "set-user-or-group-policy?isGroup=true&policyName=consoleAdmin&userOrGroup=chiefs", "", false, root})
+	w.must(request{"PUT", "update-group-members", `{"group":"builders","members":[]}`, false, root})
+	w.must(request{"PUT", "set-user-or-group-policy?isGroup=true&policyName=readwrite&userOrGroup=builders", "", false, root})
+	w.must(request{"PUT", "add-canned-policy?name=consoleAdmin", allowing("admin:ServerInfo"), false, root})
+	w.must(request{"PUT", "set-group-status?group=chiefs&status=disabled", "", false, root})
+	subject, err := w.identity.SubjectSession(t.Context(), iam.Actor{}, iam.Login{Issuer: "https://i", Sub: "chief", Policies: []iam.PolicyName{"reader"}}, iam.SessionSpec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.must(request{"PUT", "add-canned-policy?name=reader", allowing("admin:ServerInfo"), false, root})
+	friend := w.user("friend")
+	const every = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":["admin:Heal"]}]}`
+	one := allowing("admin:ServerInfo")
+	importing := allowing("admin:ImportIAM", "admin:CreateUser", "admin:EnableUser", "admin:DisableUser", "admin:CreatePolicy",
+		"admin:AttachUserOrGroupPolicy", "admin:AddUserToGroup", "admin:EnableGroup", "admin:DisableGroup", "admin:CreateServiceAccount", "admin:UpdateServiceAccount")
+	files := func(name, content string) string { return archive(t, map[string]string{"iam-assets/" + name: content}) }
+	tests := map[string]struct {
+		policy  string
+		refused []request
+		allowed []request
+	}{
+		"AttachUserOrGroupPolicy": {
+			allowing("admin:AttachUserOrGroupPolicy"),
+			[]request{
+				{method: "POST", path: "idp/builtin/policy/attach", body: `{"policies":["readonly","consoleAdmin"],"user":"%"}`, sealed: true},
+				{method: "POST", path: "idp/builtin/policy/attach", body: `{"policies":["diagnostics"],"group":"builders"}`, sealed: true},
+				{method: "PUT", path: "set-user-or-group-policy?isGroup=false&policyName=consoleAdmin&userOrGroup=friend"},
+			},
+			[]request{{method: "POST", path: "idp/builtin/policy/attach", body: `{"policies":["readonly"],"user":"friend"}`, sealed: true}},
+		},
+		"CreatePolicy": {
+			allowing("admin:CreatePolicy"),
+			[]request{
+				{method: "PUT", path: "add-canned-policy?name=readwrite", body: one},
+				{method: "PUT", path: "add-canned-policy?name=new", body: every},
+			},
+			[]request{{method: "PUT", path: "add-canned-policy?name=new", body: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}`}},
+		},
+		"DeletePolicy": {
+			allowing("admin:DeletePolicy"),
+			[]request{{method: "DELETE", path: "remove-canned-policy?name=consoleAdmin"}},
+			[]request{{method: "DELETE", path: "remove-canned-policy?name=none"}},
+		},
+		"AddUserToGroup": {
+			allowing("admin:AddUserToGroup"),
+			[]request{{method: "PUT", path: "update-group-members", body: `{"group":"chiefs","members":["%"]}`}},
+			[]request{
+				{method: "PUT", path: "update-group-members", body: `{"group":"builders","members":["friend"]}`},
+				{method: "PUT", path: "update-group-members", body: `{"group":"fresh","members":["friend"]}`},
+			},
+		},
+		"EnableGroup": {
+			allowing("admin:EnableGroup"),
+			[]request{{method: "PUT", path: "set-group-status?group=chiefs&status=enabled"}},
+			[]request{{method: "PUT", path: "set-group-status?group=builders&status=enabled"}},
+		},
+		"CreateUser": {
+			allowing("admin:CreateUser"),
+			[]request{{method: "PUT", path: "add-user?accessKey=chief", body: `{"secretKey":"attackers-secret"}`, sealed: true}},
+			[]request{
+				{method: "PUT", path: "add-user?accessKey=fresh-user", body: `{"secretKey":"some-secret","status":"enabled"}`, sealed: true},
+				{method: "PUT", path: "add-user?accessKey=friend", body: `{"secretKey":"friend-secret"}`, sealed: true},
+			},
+		},
+		"CreateServiceAccount": {
+			allowing("admin:CreateServiceAccount"),
+			[]request{
+				{method: "PUT", path: "add-service-account", body: `{"targetUser":"chief"}`, sealed: true},
+				{method: "PUT", path: "add-service-account", body: `{"targetUser":"minio"}`, sealed: true},
+				{method: "PUT", path: "add-service-account", body: `{"targetUser":"` + string(subject.Parent) + `"}`, sealed: true},
+			},
+			[]request{{method: "PUT", path: "add-service-account", body: `{"targetUser":"friend","accessKey":"friend-key"}`, sealed: true}},
+		},
+		"UpdateServiceAccount": {
+			allowing("admin:UpdateServiceAccount"),
+			[]request{
+				{method: "POST", path: "update-service-account?accessKey=chief-key", body: `{"newSecretKey":"attackers-secret"}`, sealed: true},
+				{method: "POST", path: "update-service-account?accessKey=root-key", body: `{"newSecretKey":"attackers-secret"}`, sealed: true},
+			},
+			[]request{{method: "POST", path: "update-service-account?accessKey=friends-own", body: `{"newName":"for builds"}`, sealed: true}},
+		},
+		"RemoveServiceAccount": {
+			allowing("admin:RemoveServiceAccount"),
+			[]request{{method: "DELETE", path: "delete-service-account?accessKey=root-key"}},
+			[]request{{method: "DELETE", path: "delete-service-account?accessKey=friends-own"}},
+		},
+		"ExportIAM": {allowing("admin:ExportIAM"), []request{{method: "GET", path: "export-iam"}}, nil},
+		"ImportIAM and all of the single rights": {
+			importing,
+			[]request{
+				{method: "PUT", path: "import-iam", body: files("policies.json", `{"readwrite":`+one+`}`)},
+				{method: "PUT", path: "import-iam", body: files("users.json", `{"chief":{"secretKey":"attackers-secret"}}`)},
+				{method: "PUT", path: "import-iam", body: files("svcaccts.json", `{"new-key":{"parent":"chief","secretKey":"attackers-secret"}}`)},
+				{method: "PUT", path: "import-iam", body: archive(t, map[string]string{
+					"iam-assets/users.json": `{"fresh":{"secretKey":"attackers-secret"}}`, "iam-assets/user_mappings.json": `{"fresh":{"policy":"diagnostics"}}`,
+				})},
+				{method: "PUT", path: "import-iam", body: archive(t, map[string]string{
+					"iam-assets/groups.json": `{"builders":{"members":["importiam"]}}`, "iam-assets/group_mappings.json": `{"builders":{"policy":"consoleAdmin"}}`,
+				})},
+			},
+			[]request{{method: "PUT", path: "import-iam", body: files("users.json", `{"imported":{"secretKey":"imported-secret","status":"enabled"}}`)}},
+		},
+	}
+	for right, tt := range tests {
+		t.Run(right, func(t *testing.T) {
+			name := strings.ToLower(strings.Fields(right)[0])
+			key := w.user(name, tt.policy)
+			w.must(request{"PUT", "add-service-account", `{"accessKey":"friends-own","secretKey":"friends-own-secret"}`, true, friend})
+			before := w.snapshot()
+			send := func(r request) answer {
+				r.key = key
+				if strings.HasPrefix(r.body, "{") {
+					r.body = strings.ReplaceAll(r.body, "%", name)
+				}
+				return w.do(r)
+			}
+			for _, r := range tt.refused {
+				if got := send(r); got.status != 403 {
+					t.Errorf("%s %s %.80s: %d %s", r.method, r.path, r.body, got.status, got.body)
+				}
+				if after := w.snapshot(); after != before {
+					t.Fatalf("identities changed from\n%s\nto\n%s", before, after)
+				}
+			}
+			for _, r := range tt.allowed {
+				if got := send(r); got.status >= 300 {
+					t.Errorf("%s %s %.80s: %d %s", r.method, r.path, r.body, got.status, got.body)
+				}
+			}
+			w.do(request{"DELETE", "delete-service-account?accessKey=friends-own", "", false, root}) // it may be gone
 		})
 	}
 }

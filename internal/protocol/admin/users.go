@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -83,6 +84,16 @@ func (p *Protocol) addUser(in *input) (*edge.Operation, error) {
 				return err
 			}
 		}
+		_, err := p.identity.User(name)
+		if err != nil && !errors.Is(err, fault.NotFound) {
+			return err
+		}
+		exists := err == nil
+		if exists { // his secret makes the caller him
+			if err := p.mayActFor(ctx, call, name, iam.User); err != nil {
+				return err
+			}
+		}
 		var body struct {
 			Secret string `json:"secretKey"`
 			Status string `json:"status"`
@@ -94,11 +105,16 @@ func (p *Protocol) addUser(in *input) (*edge.Operation, error) {
 		if err != nil {
 			return err
 		}
-		enabled := body.Status != statusDisabled
+		enabled := true
+		if body.Status != "" {
+			if enabled, err = parseStatus(body.Status); err != nil {
+				return err
+			}
+		}
 		if !enabled && call.Principal().User == name {
 			return invalid(fault.User, string(name), "nobody disables himself")
 		}
-		change := iam.UserChange{Secret: &secret, Enabled: &enabled}
+		change := iam.UserChange{New: !exists, Secret: &secret, Enabled: &enabled}
 		if err := p.identity.SetUser(ctx, actor(call), name, change); err != nil {
 			return err
 		}
@@ -127,7 +143,7 @@ func (p *Protocol) setUserStatus(in *input) (*edge.Operation, error) {
 			return invalid(fault.User, name, "nobody enables or disables himself")
 		}
 		var err error
-		if strings.Contains(name, "=") { // a subject's name is "issuer=sub", which no user can be called
+		if isSubject(user) {
 			err = p.identity.SetSubjectEnabled(ctx, actor(call), user, enabled)
 		} else if _, err = p.identity.User(user); err == nil {
 			err = p.identity.SetUser(ctx, actor(call), user, iam.UserChange{Enabled: &enabled})
@@ -138,6 +154,10 @@ func (p *Protocol) setUserStatus(in *input) (*edge.Operation, error) {
 		return writeOK(w)
 	}), nil
 }
+
+// isSubject reports whether a name is that of an issuer's subject, "issuer=sub",
+// which no user can be called.
+func isSubject(name iam.UserName) bool { return strings.Contains(string(name), "=") }
 
 // removeUser removes a user and all keys that derive from him.
 func (p *Protocol) removeUser(in *input) (*edge.Operation, error) {
