@@ -242,7 +242,12 @@ func TestForwarding(t *testing.T) {
 		{"client's own word before the proxy's", proxy, http.Header{"X-Forwarded-For": {"127.0.0.1, 10.0.0.1"}}, "10.0.0.1", false},
 		{"two headers", proxy, http.Header{"X-Forwarded-For": {"127.0.0.1", "10.0.0.1"}}, "10.0.0.1", false},
 		{"chain of proxies", proxy, http.Header{"X-Forwarded-For": {"127.0.0.1, 10.0.0.1, 192.0.2.7"}}, "10.0.0.1", false},
-		{"nonsense", proxy, http.Header{"X-Forwarded-For": {"unknown"}}, "192.0.2.1", false},
+		{"with ports", proxy, http.Header{"X-Forwarded-For": {"10.0.0.1:55555, 192.0.2.7:443"}}, "10.0.0.1", false},
+		{"IPv6 with a port", proxy, http.Header{"X-Forwarded-For": {"[2001:db8::1]:55555"}}, "2001:db8::1", false},
+		{"IPv4 in IPv6", proxy, http.Header{"X-Forwarded-For": {"::ffff:10.0.0.1"}}, "10.0.0.1", false},
+		{"nobody forwarded", proxy, http.Header{}, "192.0.2.1", false},
+		{"nonsense is not the proxy", proxy, http.Header{"X-Forwarded-For": {"unknown"}}, "invalid IP", false},
+		{"nonsense before a proxy", proxy, http.Header{"X-Forwarded-For": {"10.0.0.1, unknown, 192.0.2.7"}}, "invalid IP", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -67,15 +67,23 @@ func (p *Pipeline) forwarded(req *Request) {
 	}
 	hops := strings.Split(strings.Join(req.Header["X-Forwarded-For"], ","), ",")
 	for _, hop := range slices.Backward(hops) {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
+		if hop = strings.TrimSpace(hop); hop == "" {
 			return
 		}
-		req.SourceIP = addr.Unmap()
+		req.SourceIP = forwardedAddr(hop)
 		if !p.trusted(req.SourceIP) {
 			return
 		}
 	}
+}
+
+// forwardedAddr reads an address, with a port or without. What is none is nobody's
+// address: whom a proxy cannot name is not taken for the proxy.
+func forwardedAddr(hop string) netip.Addr {
+	if addr, err := netip.ParseAddr(hop); err == nil {
+		return addr.Unmap()
+	}
+	return sourceAddr(hop)
 }
 
 func (p *Pipeline) trusted(addr netip.Addr) bool {
