@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/protocol/edge"
@@ -123,14 +125,14 @@ func (p *Protocol) trace(in *input) (*edge.Operation, error) {
 func newTraceEntry(event *edge.Event, node string) *traceEntry {
 	end := event.Start.Add(event.Duration)
 	return &traceEntry{
-		Type: traceS3, Node: node, Function: traceFunction(event), Time: event.Start, Path: event.Path,
+		Type: traceS3, Node: node, Function: traceFunction(event), Time: event.Start, Path: visible(event.Path),
 		Duration: event.Duration, Bytes: event.BytesIn + event.BytesOut, Error: event.Code,
 		HTTP: traceHTTP{
 			Request: traceRequest{
-				Time: event.Start, Proto: "HTTP", Method: event.Method, Path: event.Path,
+				Time: event.Start, Proto: "HTTP", Method: event.Method, Path: visible(event.Path),
 				Headers: map[string][]string{
-					"Host":       {event.Host},
-					"User-Agent": {strconv.QuoteToASCII(event.UserAgent)},
+					"Host":       {visible(event.Host)},
+					"User-Agent": {visible(event.UserAgent)},
 				},
 				Client: event.RemoteAddr.String(),
 			},
@@ -141,6 +143,16 @@ func newTraceEntry(event *edge.Event, node string) *traceEntry {
 			Stats: traceStats{In: event.BytesIn, Out: event.BytesOut, Latency: event.Duration, FirstByte: event.FirstByte},
 		},
 	}
+}
+
+// visible escapes what does not print: anybody may send it, and the clients write
+// it to an administrator's terminal as it is.
+func visible(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return quoted[1 : len(quoted)-1]
 }
 
 func traceFunction(event *edge.Event) string {

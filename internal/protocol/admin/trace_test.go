@@ -89,6 +89,35 @@ func TestTrace(t *testing.T) {
 	}
 }
 
+// TestTraceTerminal sends what would steer the terminal of whoever watches, or
+// turn text around.
+func TestTraceTerminal(t *testing.T) {
+	w := newWorld(t)
+	lines, _ := w.live("trace?s3=true", root)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.server.URL+"/sccache/%1b]0;owned%07%e2%80%ae%ff", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("User-Agent", "a\u202eb\u009b31mc")
+	w.send(req)
+	var entry struct {
+		Path string
+		HTTP struct {
+			Request struct {
+				Path    string
+				Headers map[string][]string
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(next(t, lines)), &entry); err != nil {
+		t.Fatal(err)
+	}
+	const path, agent = `/sccache/\x1b]0;owned\a\u202e\xff`, `a\u202eb\u009b31mc`
+	if r := entry.HTTP.Request; entry.Path != path || r.Path != path || len(r.Headers["User-Agent"]) != 1 || r.Headers["User-Agent"][0] != agent {
+		t.Errorf("the trace shows %q, %q and %q", entry.Path, r.Path, r.Headers)
+	}
+}
+
 func TestTraceFilter(t *testing.T) {
 	w := newWorld(t)
 	lines, _ := w.live("trace?s3=true&err=true", root)
