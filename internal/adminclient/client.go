@@ -193,7 +193,7 @@ func (c *Client) exchange(ctx context.Context, r call, v any) error {
 	if err != nil {
 		return err
 	}
-	opened, err := envelope.NewReader(ctx, &c.gate, bytes.NewReader(body), c.target.Key.ID, c.target.Key.Secret)
+	opened, err := envelope.NewReader(ctx, &c.gate, bytes.NewReader(body), string(c.target.Key.ID), c.target.Key.Secret)
 	if err != nil {
 		return err
 	}

@@ -47,3 +47,6 @@ func AnswerTo(err error) (code string, status int) {
 	a := lookup(err)
 	return a.code, a.status
 }
+
+// Line is whose key derivations wait together.
+func Line(who iam.Principal) string { return line(who) }

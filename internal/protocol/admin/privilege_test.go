@@ -380,3 +380,30 @@ func TestQuota(t *testing.T) {
 		t.Errorf("absent bucket: %d %s", got.status, got.body)
 	}
 }
+
+// TestDerivationsOfOneWaitTogether counts all sessions and keys of a user as one,
+// apart from his own key, which they must not keep out.
+func TestDerivationsOfOneWaitTogether(t *testing.T) {
+	session := iam.Principal{Kind: iam.Session, Parent: iam.User, User: "alice", AccessKey: "LT1"}
+	same := []iam.Principal{
+		{Kind: iam.Session, Parent: iam.User, User: "alice", AccessKey: "LT2"},
+		{Kind: iam.ServiceAccount, Parent: iam.User, User: "alice", AccessKey: "alice-key"},
+	}
+	others := []iam.Principal{
+		{Kind: iam.User, User: "alice", AccessKey: "alice"},
+		{Kind: iam.Session, Parent: iam.User, User: "bob", AccessKey: "LT3"},
+		{Kind: iam.Session, Parent: iam.Root, User: "alice", AccessKey: "LT4"},
+		{Kind: iam.Root, User: "alice", AccessKey: "alice"},
+		{Kind: iam.User, User: "derives from user alice", AccessKey: "derives from user alice"},
+	}
+	for _, p := range same {
+		if admin.Line(p) != admin.Line(session) {
+			t.Errorf("%+v waits apart", p)
+		}
+	}
+	for _, p := range others {
+		if admin.Line(p) == admin.Line(session) {
+			t.Errorf("%+v waits with the sessions of alice", p)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"github.com/larder-cache/larder/internal/fault"
+	"github.com/larder-cache/larder/internal/iam"
 	"github.com/larder-cache/larder/internal/protocol/admin/envelope"
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
@@ -47,12 +48,21 @@ func (p *Protocol) openBody(ctx context.Context, call *edge.Call) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	caller := call.Credential
-	r, err := envelope.NewReader(ctx, p.config.Gate, bytes.NewReader(sealed), caller.Principal.AccessKey, caller.Secret)
+	r, err := envelope.NewReader(ctx, p.config.Gate, bytes.NewReader(sealed), line(call.Principal()), call.Credential.Secret)
 	if err != nil {
 		return nil, err
 	}
 	return io.ReadAll(r)
+}
+
+// line is whose key derivations wait in line together, and up to how many: a
+// user's own, and apart from them those of all that derives from him, of which
+// there may be any number.
+func line(who iam.Principal) string {
+	if who.Derived() {
+		return "derives from " + who.Parent.String() + " " + string(who.User)
+	}
+	return who.Kind.String() + " " + string(who.User)
 }
 
 // openJSON decodes an encrypted JSON body into v.

@@ -195,7 +195,7 @@ func TestGate(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		got := make(chan error, 2)
-		wait := func(ctx context.Context, key iam.AccessKeyID) {
+		wait := func(ctx context.Context, key string) {
 			leave, err := gate.Enter(ctx, key)
 			if err == nil {
 				leave()

@@ -13,6 +13,6 @@ func NewWriterWith(dst io.Writer, algorithm Algorithm, secret iam.Secret, salt [
 }
 
 // Enter waits for the gate's turn.
-func (g *Gate) Enter(ctx context.Context, key iam.AccessKeyID) (leave func(), err error) {
-	return g.enter(ctx, key)
+func (g *Gate) Enter(ctx context.Context, line string) (leave func(), err error) {
+	return g.enter(ctx, line)
 }

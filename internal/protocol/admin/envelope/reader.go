@@ -23,8 +23,8 @@ type Reader struct {
 
 // NewReader reads the header of an envelope from src and derives its key from
 // secret, in turn with all others of the gate. It is fault.Busy when too many
-// derivations of the same access key wait.
-func NewReader(ctx context.Context, gate *Gate, src io.Reader, caller iam.AccessKeyID, secret iam.Secret) (*Reader, error) {
+// derivations of the same caller, whatever names it, wait.
+func NewReader(ctx context.Context, gate *Gate, src io.Reader, caller string, secret iam.Secret) (*Reader, error) {
 	var raw [headerSize]byte
 	if _, err := io.ReadFull(src, raw[:]); err != nil {
 		return nil, short("read envelope header", err)
