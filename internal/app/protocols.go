@@ -23,7 +23,7 @@ import (
 // The proofs that what the protocols ask for is what the engines offer.
 var (
 	_ s3.Store          = (*recorded)(nil)
-	_ admin.Store       = (*local.Store)(nil)
+	_ admin.Store       = (*recorded)(nil)
 	_ identity.Store    = (*local.Store)(nil)
 	_ health.Status     = (*local.Store)(nil)
 	_ identity.Sealer   = (*seal.Key)(nil)
@@ -80,7 +80,8 @@ func (s *server) pipeline() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, err := s3.New(&recorded{s.store, s.identities, s.log}, s3.Config{
+	buckets := &recorded{s.store, s.identities, s.log}
+	objects, err := s3.New(buckets, s3.Config{
 		Region: s.cfg.Region, Domains: s.cfg.Domains, Form: verifier, Logger: s.log,
 		KnownUser: func(name iam.UserName) bool { _, err := s.identities.User(name); return err == nil },
 	})
@@ -99,7 +100,7 @@ func (s *server) pipeline() (http.Handler, error) {
 		return nil, err
 	}
 	trace := &admin.Trace{}
-	administration, err := admin.New(s.store, s.identities, admin.Config{
+	administration, err := admin.New(buckets, s.identities, admin.Config{
 		Status: s.status, Metrics: s.registry, PublicMetrics: s.cfg.PublicMetrics, Trace: trace, Logs: s.logs, Settings: s.settings, Logger: s.log,
 	})
 	if err != nil {

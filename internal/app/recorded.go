@@ -12,7 +12,7 @@ import (
 	"github.com/larder-cache/larder/internal/object"
 )
 
-// recorded is the store as S3 sees it: what it changes of buckets and their
+// recorded is the store as S3 and the admin API see it: what they change of buckets and their
 // configuration enters the audit trail, with the actor that the pipeline put
 // into the context.
 type recorded struct {

@@ -15,7 +15,8 @@ import (
 	"github.com/larder-cache/larder/internal/protocol/edge"
 )
 
-// Store is what the admin API needs of an object store.
+// Store is what the admin API needs of an object store. It records what is changed
+// of buckets in the audit trail, with the actor of the context.
 type Store interface {
 	Bucket(ctx context.Context, name object.BucketName) (object.Bucket, error)
 	CreateBucket(ctx context.Context, name object.BucketName, config object.BucketConfig) (object.Bucket, error)

@@ -182,7 +182,7 @@ func (p *Protocol) importBuckets(in *input) (*edge.Operation, error) {
 				}
 			}
 		}
-		return p.setBuckets(ctx, w, call, buckets)
+		return p.setBuckets(ctx, w, buckets)
 	})
 	op.Checks[0].Resource.Bucket = string(only)
 	op.MaxBody = maxArchive
@@ -200,11 +200,11 @@ func (r bucketReport) set(what string, isSet bool) {
 	}{isSet}
 }
 
-func (p *Protocol) setBuckets(ctx context.Context, w *edge.Writer, call *edge.Call, buckets map[object.BucketName]*bucketFiles) error {
+func (p *Protocol) setBuckets(ctx context.Context, w *edge.Writer, buckets map[object.BucketName]*bucketFiles) error {
 	report := make(map[object.BucketName]bucketReport, len(buckets))
 	for _, name := range slices.Sorted(maps.Keys(buckets)) {
 		b := buckets[name]
-		if err := p.setBucket(ctx, call, name, b); err != nil {
+		if err := p.setBucket(ctx, name, b); err != nil {
 			return err
 		}
 		report[name] = bucketReport{}
@@ -215,7 +215,7 @@ func (p *Protocol) setBuckets(ctx context.Context, w *edge.Writer, call *edge.Ca
 	return writeJSON(w, map[string]any{"buckets": report})
 }
 
-func (p *Protocol) setBucket(ctx context.Context, call *edge.Call, name object.BucketName, b *bucketFiles) error {
+func (p *Protocol) setBucket(ctx context.Context, name object.BucketName, b *bucketFiles) error {
 	if _, err := p.store.CreateBucket(ctx, name, object.BucketConfig{}); err != nil && !errors.Is(err, fault.Exists) {
 		return err
 	}
@@ -231,8 +231,5 @@ func (p *Protocol) setBucket(ctx context.Context, call *edge.Call, name object.B
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return p.identity.Record(ctx, actor(call), iam.Change{Action: "import", Target: "bucket " + string(name)})
+	return err
 }

