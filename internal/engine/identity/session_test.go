@@ -333,6 +333,13 @@ func TestSubjects(t *testing.T) {
 	if w.may(account.AccessKey, "", "s3:GetObject", "sccache/k") || len(w.Subjects()) != 0 {
 		t.Error("the subject does not lapse")
 	}
+	must(t, w.SetPolicy(ctx, root, "short", []byte(`{"Statement":[{"Effect":"Deny","Action":"sts:AssumeRoleWithWebIdentity","Condition":{"NumericGreaterThan":{"sts:DurationSeconds":"1800"}}}]}`)))
+	short := iam.Login{Issuer: "https://i", Sub: "short", Policies: []iam.PolicyName{"short"}}
+	for d, want := range map[time.Duration]bool{0: false, time.Hour: false, 1800 * time.Second: true} {
+		if _, err := w.SubjectSession(ctx, iam.Actor{}, short, iam.SessionSpec{Duration: d}); (err == nil) != want {
+			t.Errorf("a session of %v, 0 being an hour: %v", d, err)
+		}
+	}
 	for what, bad := range map[string]iam.Login{
 		"no policy":  {Issuer: "https://i", Sub: "s"},
 		"no subject": {Issuer: "https://i", Policies: login.Policies},

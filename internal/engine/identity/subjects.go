@@ -63,6 +63,9 @@ func (s *Service) Subject(name iam.UserName) (iam.SubjectInfo, error) {
 // a disabled subject.
 func (s *Service) SubjectSession(ctx context.Context, by iam.Actor, login iam.Login, spec iam.SessionSpec) (iam.SessionKey, error) {
 	name := SubjectName(login.Issuer, login.Sub)
+	if spec.Duration == 0 {
+		spec.Duration = DefaultSession // conditions look at it
+	}
 	switch {
 	case login.Issuer == "" || login.Sub == "" || strings.Contains(login.Issuer, "=") || len(name) > maxSubject:
 		return iam.SessionKey{}, fault.Wrap(fault.Invalid, fault.Token, "", errors.New("the token's issuer and subject make no name"))
