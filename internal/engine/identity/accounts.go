@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,8 +15,17 @@ import (
 	"github.com/larder-cache/larder/internal/iam"
 )
 
-// maxText is the longest name or description, in bytes.
-const maxText = 256
+const (
+	maxText = 256 // bytes of a name or description
+
+	// maxAccounts is how many service accounts a user or subject has at most:
+	// everybody may make his own, and all of them are in one document.
+	maxAccounts = 500
+
+	// keepExpired is how long an expired service account can still be looked at,
+	// and given another expiry.
+	keepExpired = 30 * 24 * time.Hour
+)
 
 func (s *Service) account(key iam.AccessKeyID, r accountRecord) iam.Account {
 	a := iam.Account{
@@ -52,7 +62,8 @@ func (s *Service) Accounts(parent iam.UserName) []iam.Account {
 
 // CreateAccount makes a service account and returns its secret, which cannot be
 // had again. It is NotFound of noun User for an unknown parent, Conflict of noun
-// AccessKey for a key in use, and Invalid for what breaks the rules.
+// AccessKey for a key in use, TooLarge for a parent who has maxAccounts, and
+// Invalid for what breaks the rules.
 //
 // Whatever the protocol decided, it is Denied to make a key of root's for anybody
 // but root, and for a credential with a policy of its own to make a key for its
@@ -75,6 +86,9 @@ func (s *Service) CreateAccount(ctx context.Context, by iam.Actor, spec iam.Acco
 		if err := s.setParent(d, by, spec.Parent, &record); err != nil {
 			return nil, err
 		}
+		if record.Kind != iam.Root && d.accountsOf(record.Kind, record.Parent) >= maxAccounts {
+			return nil, fault.Wrap(fault.TooLarge, fault.AccessKey, "", fmt.Errorf("%s has %d access keys, the most that one may have: remove some first", record.Parent, maxAccounts))
+		}
 		d.Accounts[spec.AccessKey] = record
 		return &iam.Change{Action: "key.create", Target: string(spec.AccessKey), After: s.account(spec.AccessKey, record)}, nil
 	})
@@ -82,6 +96,16 @@ func (s *Service) CreateAccount(ctx context.Context, by iam.Actor, spec iam.Acco
 		return iam.Account{}, "", err
 	}
 	return s.account(spec.AccessKey, record), spec.Secret, nil
+}
+
+// accountsOf counts the service accounts of a parent.
+func (d *document) accountsOf(kind iam.Kind, parent iam.UserName) (n int) {
+	for _, a := range d.Accounts {
+		if a.Kind == kind && a.Parent == parent {
+			n++
+		}
+	}
+	return n
 }
 
 // checkAccount checks all of a specification but its parent.

@@ -117,6 +117,9 @@ func (d *document) clone() *document {
 // prune forgets what time has made meaningless.
 func (d *document) prune(now time.Time) {
 	maps.DeleteFunc(d.Revoked, func(_ string, until time.Time) bool { return now.After(until) })
+	maps.DeleteFunc(d.Accounts, func(_ iam.AccessKeyID, a accountRecord) bool {
+		return !a.Expires.IsZero() && now.Sub(a.Expires) > keepExpired
+	})
 	maps.DeleteFunc(d.RevokedBefore, func(_ iam.UserName, at time.Time) bool { return now.Sub(at) > iam.MaxSession+Grace })
 }
 

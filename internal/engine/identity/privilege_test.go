@@ -3,6 +3,7 @@ package identity_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,41 @@ func TestKeyOfAnotherSince(t *testing.T) {
 	}
 	if err := w.SetUser(ctx, root, "bob", iam.UserChange{New: true, Secret: new(iam.Secret("attackers-secret"))}); !errors.Is(err, fault.Exists) {
 		t.Errorf("a new user who exists: %v", err)
+	}
+}
+
+// TestKeysAreBounded: nobody fills the document that holds all identities with keys
+// of his own, and keys that expired long ago are not kept in it.
+func TestKeysAreBounded(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.user("alice")
+	w.user("bob")
+	e := iam.Export{Accounts: map[iam.AccessKeyID]iam.ExportAccount{}}
+	for i := range 499 {
+		e.Accounts[iam.AccessKeyID(fmt.Sprintf("key-%d", i))] = iam.ExportAccount{Parent: "alice", Secret: "long-enough", Enabled: true}
+	}
+	_, err := w.Import(ctx, root, e)
+	must(t, err)
+	last, _, err := w.CreateAccount(ctx, w.actor("alice", ""), iam.AccountSpec{Parent: "alice", Expires: w.now.Add(time.Hour)})
+	must(t, err)
+	if _, _, err := w.CreateAccount(ctx, w.actor("alice", ""), iam.AccountSpec{Parent: "alice"}); !errors.Is(err, fault.TooLarge) {
+		t.Errorf("the 501st key: %v", err)
+	}
+	for _, parent := range []iam.UserName{"bob", rootName} {
+		if _, _, err := w.CreateAccount(ctx, root, iam.AccountSpec{Parent: parent}); err != nil {
+			t.Errorf("a key of %s: %v", parent, err)
+		}
+	}
+	w.now = w.now.Add(time.Hour + 29*24*time.Hour)
+	w.user("carol")
+	if _, err := w.Account(last.AccessKey); err != nil {
+		t.Errorf("a key that expired 29 days ago: %v", err)
+	}
+	w.now = w.now.Add(2 * 24 * time.Hour)
+	w.user("dave")
+	if _, err := w.Account(last.AccessKey); !errors.Is(err, fault.NotFound) {
+		t.Errorf("a key that expired 31 days ago: %v", err)
 	}
 }
 
