@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -72,11 +73,11 @@ func (s *Service) RemovePolicy(ctx context.Context, by iam.Actor, name iam.Polic
 		record, ok := d.Policies[name]
 		switch {
 		case !ok && builtIn:
-			return nil, fault.New(fault.Conflict, fault.Policy, string(name))
+			return nil, fault.Wrap(fault.Conflict, fault.Policy, string(name), errors.New("the policy is built in: it can be replaced, not removed"))
 		case !ok:
 			return nil, nil //nolint:nilnil // nothing changed
 		case !builtIn && d.holds(name):
-			return nil, fault.New(fault.Conflict, fault.Policy, string(name))
+			return nil, fault.Wrap(fault.Conflict, fault.Policy, string(name), errors.New("the policy is in use: a user or a group holds it"))
 		}
 		delete(d.Policies, name)
 		return &iam.Change{Action: "policy.remove", Target: string(name), Before: record.Document}, nil

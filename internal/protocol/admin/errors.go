@@ -44,7 +44,7 @@ var answers = map[faultKey]answer{
 	{fault.Exists, fault.User}:      {"XMinioIAMServiceAccountNotAllowed", http.StatusBadRequest, "The name is taken."},
 	{fault.Exists, fault.None}:      {"XMinioAdminExists", http.StatusConflict, ""},
 
-	{fault.Conflict, fault.Policy}:    {"XMinioIAMPolicyInUse", http.StatusBadRequest, "The policy is in use: a user or a group holds it."},
+	{fault.Conflict, fault.Policy}:    {"XMinioIAMPolicyInUse", http.StatusBadRequest, ""},
 	{fault.Conflict, fault.Group}:     {"XMinioAdminGroupNotEmpty", http.StatusBadRequest, "The group is not empty."},
 	{fault.Conflict, fault.AccessKey}: {"XMinioIAMServiceAccountNotAllowed", http.StatusBadRequest, "The access key is taken."},
 	{fault.Conflict, fault.None}:      {"XMinioAdminConflict", http.StatusConflict, ""},
