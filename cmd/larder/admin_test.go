@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +74,21 @@ func adminServer(dir string) (*httptest.Server, error) {
 		return nil, err
 	}
 	return httptest.NewServer(pipeline), nil
+}
+
+// TestUsageIsAnExitCode tells a mistake in the command line from a failure.
+func TestUsageIsAnExitCode(t *testing.T) {
+	for _, line := range []string{
+		"nonsense", "admin nonsense", "admin user nonsense", "admin user add", "admin user add a b", "admin user ls --nonsense",
+		"admin policy attach readonly", "admin policy attach readonly --user a --group b", "key create", "admin bucket make B", "admin --alias x --dir y info",
+	} {
+		if code := run(strings.Fields(line), io.Discard, io.Discard); code != exitUsage {
+			t.Errorf("larder %s: exit code %d, want %d", line, code, exitUsage)
+		}
+	}
+	if code := run([]string{"policy", "check", "no-such-file.json"}, io.Discard, io.Discard); code != exitFailed {
+		t.Errorf("a file that is not there: exit code %d, want %d", code, exitFailed)
+	}
 }
 
 func TestParseSize(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 func adminBucketCommand(o *adminOptions) *cobra.Command {
 	return parent("bucket", "Buckets", `  larder admin bucket ls
   larder admin bucket make artifacts --quota 50GiB
-  larder admin bucket rm artifacts`,
+  larder admin bucket rm artifacts --dry-run`,
 		&cobra.Command{Use: "ls", Short: "List buckets and what they hold", Args: cobra.NoArgs, RunE: o.run(listBuckets)},
 		bucketMakeCommand(o),
 		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove an empty bucket", Args: cobra.ExactArgs(1), RunE: o.run(removeBucket)}),

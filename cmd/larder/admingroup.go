@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,6 +45,9 @@ func adminGroupCommand(o *adminOptions) *cobra.Command {
 			group, err := r.Group(r.cmd.Context(), iam.GroupName(args[0]))
 			if err != nil {
 				return err
+			}
+			if len(group.Members) > 0 {
+				return fmt.Errorf("group %s has members %s; take them out first", args[0], strings.Join(group.Members, ", "))
 			}
 			what := "group " + args[0]
 			if group.Policies != "" {

@@ -14,8 +14,10 @@ import (
 
 func adminKeyCommand(o *adminOptions) *cobra.Command {
 	return parent("key", "Access keys, which derive from a user and may do no more than he", `  larder admin key ls --all
+  larder admin key add --user release --expires 90d
   larder admin key disable MYIGUAF5K4KR4ERHOO2V
-  larder admin key rm MYIGUAF5K4KR4ERHOO2V --dry-run`,
+  larder admin key rm MYIGUAF5K4KR4ERHOO2V --dry-run
+  larder key create --bucket sccache                # a key for one bucket, for builds`,
 		keyListCommand(o),
 		&cobra.Command{Use: "info KEY", Short: "Describe an access key", Args: cobra.ExactArgs(1), RunE: o.run(keyInfo)},
 		keyAddCommand(o),

@@ -15,10 +15,10 @@ import (
 )
 
 func adminPolicyCommand(o *adminOptions) *cobra.Command {
-	return parent("policy", "Named policies, and who holds them", `  larder admin policy show readwrite
+	return parent("policy", "Named policies, and who holds them", `  larder policy check ci-read.json                 # before it is set
   larder admin policy set ci-read ci-read.json
   larder admin policy attach ci-read --user alice
-  larder admin policy detach ci-read --user alice`,
+  larder admin policy ls                           # and who holds each`,
 		&cobra.Command{Use: "ls", Short: "List policies and who holds them", Args: cobra.NoArgs, RunE: o.run(listPolicies)},
 		&cobra.Command{Use: "show NAME", Short: "Print a policy", Args: cobra.ExactArgs(1), RunE: o.run(showPolicy)},
 		&cobra.Command{
@@ -28,15 +28,29 @@ func adminPolicyCommand(o *adminOptions) *cobra.Command {
 		},
 		attachCommand(o, "attach", "Give policies to a user or a group"),
 		attachCommand(o, "detach", "Take policies from a user or a group"),
-		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove a policy that nobody holds", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
-			if _, err := r.Policy(r.cmd.Context(), iam.PolicyName(args[0])); err != nil {
-				return err
-			}
-			return r.destroy(outcome{Done: "policy.rm", Name: args[0]}, "policy "+args[0], func() error {
-				return r.RemovePolicy(r.cmd.Context(), iam.PolicyName(args[0]))
-			})
-		})}),
+		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove a policy that nobody holds", Args: cobra.ExactArgs(1), RunE: o.run(removePolicy)}),
 	)
+}
+
+func removePolicy(r *adminRun, args []string) error {
+	name := iam.PolicyName(args[0])
+	if _, err := r.Policy(r.cmd.Context(), name); err != nil {
+		return err
+	}
+	if r.options.dryRun { // the server refuses by itself, and knows more
+		holders, err := r.Holders(r.cmd.Context())
+		if err != nil {
+			return err
+		}
+		for _, h := range holders {
+			if h.Policy == name {
+				return fmt.Errorf("policy %s is held by %s; detach it first", name, strings.Join(append(h.Users, h.Groups...), ", "))
+			}
+		}
+	}
+	return r.destroy(outcome{Done: "policy.rm", Name: args[0]}, "policy "+args[0], func() error {
+		return r.RemovePolicy(r.cmd.Context(), name)
+	})
 }
 
 // heldPolicy is a policy and who holds it.

@@ -36,12 +36,15 @@ func adminUserCommand(o *adminOptions) *cobra.Command {
 			Use: "disable NAME", Short: "Refuse a user, and everything derived from him", Args: cobra.ExactArgs(1),
 			RunE: o.run(func(r *adminRun, args []string) error { return r.enableUser(args[0], false) }),
 		},
-		&cobra.Command{Use: "revoke NAME", Short: "End all sessions of a user", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		o.destroys(&cobra.Command{Use: "revoke NAME", Short: "End all sessions of a user", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+			if r.options.dryRun {
+				return r.did(outcome{Done: "user.revoke", Name: args[0], DryRun: true}, "would end all sessions of %s", args[0])
+			}
 			if err := r.RevokeSessions(r.cmd.Context(), iam.UserName(args[0])); err != nil {
 				return err
 			}
 			return r.did(outcome{Done: "user.revoke", Name: args[0]}, "ended all sessions of %s", args[0])
-		})},
+		})}),
 		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove a user and all keys derived from him", Args: cobra.ExactArgs(1), RunE: o.run(removeUser)}),
 	)
 }
@@ -122,6 +125,11 @@ func userAddCommand(o *adminOptions) *cobra.Command {
 			} else if !adminclient.IsCode(err, "XMinioAdminNoSuchUser") {
 				return err
 			}
+			for _, policy := range policies { // or he would be there without them
+				if _, err := r.Policy(r.cmd.Context(), iam.PolicyName(policy)); err != nil {
+					return fmt.Errorf("policy %s: %w", policy, err)
+				}
+			}
 			return r.setUser(name, secretFrom, policies, "user.add", "added user "+args[0])
 		}),
 	}
@@ -166,7 +174,7 @@ func (r *adminRun) setUser(name iam.UserName, secretFrom string, policies []stri
 	}
 	if len(policies) > 0 {
 		if _, err := r.Attach(r.cmd.Context(), iam.Holder{User: name}, policies); err != nil {
-			return fmt.Errorf("the user was made; attach policies: %w", err)
+			return fmt.Errorf("the user was made, without policies: %w; 'larder admin user password %s' gives him a secret that you know", err, name)
 		}
 	}
 	return r.did(result, "%s", sentence)
