@@ -34,7 +34,9 @@ func (d *parser) action(s *statement, n node, at map[string]*member) error {
 		for i := range all {
 			all[i] &^= s.actions[i]
 		}
-		s.actions = all
+		if s.actions = all; all.empty() {
+			return d.fault(m.offset, "NotAction is all other actions of %s, and none is left: name the actions of the other service in a statement of their own", serviceNames[s.service])
+		}
 	} else if !s.deny && s.actions.has(actions.ids[actionGetObjectVersion]) {
 		s.actions.add(actions.ids[actionGetObject])
 	}
