@@ -124,6 +124,29 @@ func TestRights(t *testing.T) {
 	golden(t, "testdata/rights.txt", table.String())
 }
 
+// TestVersionsAreAlike asks every route by both versions of the API. Those that
+// change something are asked by somebody who may not.
+func TestVersionsAreAlike(t *testing.T) {
+	w, keys := newCast(t)
+	for i, route := range admin.Routes() {
+		method, path, _ := strings.Cut(route, " ")
+		r := request{method: method, path: strings.ReplaceAll(strings.ReplaceAll(path, "{}", "x"), "*", "x")}
+		if i < len(samples) {
+			r = samples[i]
+		}
+		r.key = keys["root"]
+		if i < len(samples) && r.method != http.MethodGet {
+			r.key = keys["nobody"]
+		}
+		third := w.do(r)
+		r.path = "/minio/admin/v4/" + r.path
+		fourth := w.do(r)
+		if third.status != fourth.status || third.code() != fourth.code() || third.status == http.StatusUpgradeRequired {
+			t.Errorf("%s: v3 answers %d %s, v4 %d %s", route, third.status, third.code(), fourth.status, fourth.code())
+		}
+	}
+}
+
 // TestSignatureForms sends each request signed in other ways than the header with
 // a signed checksum, by root, whose every right is beyond doubt.
 func TestSignatureForms(t *testing.T) {
