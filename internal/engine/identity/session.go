@@ -2,6 +2,8 @@ package identity
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -45,6 +47,7 @@ func (s *Service) AssumeRole(_ context.Context, caller iam.Principal, spec iam.S
 	t := token{Kind: caller.Kind}
 	switch caller.Kind {
 	case iam.Root:
+		t.ParentID = s.root.Load().id()
 	case iam.User:
 		record, ok := s.current.Load().doc.Users[caller.User]
 		if !ok || record.Disabled {
@@ -55,6 +58,13 @@ func (s *Service) AssumeRole(_ context.Context, caller iam.Principal, spec iam.S
 		return iam.SessionKey{}, fault.Wrap(fault.Denied, fault.Session, "", errors.New("only a user's own key assumes a role"))
 	}
 	return s.begin(t, spec)
+}
+
+// id differs between two secrets that root had after each other: who gives root
+// another secret shuts out whoever had the old one, his sessions too.
+func (r *Root) id() string {
+	sum := sha256.Sum256([]byte("larder root session\n" + r.Secret.Reveal()))
+	return hex.EncodeToString(sum[:8])
 }
 
 // begin makes a session of a token that says whose it is.
@@ -138,7 +148,11 @@ func (s *Service) sessionState(t *session, now time.Time) (iam.UserName, error) 
 	parent := t.Parent
 	switch t.Kind {
 	case iam.Root:
-		parent = s.RootName()
+		root := s.root.Load()
+		if t.ParentID != root.id() {
+			return refuse("root has another secret since the session began")
+		}
+		parent = iam.UserName(root.AccessKey)
 	case iam.User:
 		record, ok := st.doc.Users[t.Parent]
 		if !ok || record.Disabled || record.ID != t.ParentID {

@@ -294,6 +294,25 @@ func TestRenew(t *testing.T) {
 	}
 }
 
+// TestRootsSessionsEndWithHisSecret: a new secret for root, given because somebody
+// else knows the old one, is of no use while sessions of that one go on.
+func TestRootsSessionsEndWithHisSecret(t *testing.T) {
+	w := newWorld(t)
+	s, err := w.AssumeRole(t.Context(), root.Principal, iam.SessionSpec{Duration: iam.MaxSession, Renew: time.Hour})
+	must(t, err)
+	must(t, w.SetRoot(identity.Root{AccessKey: "renamed", Secret: rootSecret}))
+	if !w.may(s.AccessKey, s.Token, "s3:GetObject", "b/k") {
+		t.Error("a new name for root ends his sessions")
+	}
+	must(t, w.SetRoot(identity.Root{AccessKey: rootName, Secret: "another-secret"}))
+	if w.may(s.AccessKey, s.Token, "s3:GetObject", "b/k") {
+		t.Error("a session outlives root's secret")
+	}
+	if _, err := w.Renew(t.Context(), s.Token, 0); !errors.Is(err, fault.Unauthenticated) {
+		t.Errorf("a session is renewed after root's secret changed: %v", err)
+	}
+}
+
 func TestSubjects(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
