@@ -12,6 +12,7 @@ import (
 	"github.com/larder-cache/larder/internal/engine/disk"
 	"github.com/larder-cache/larder/internal/engine/identity"
 	"github.com/larder-cache/larder/internal/engine/local"
+	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
 )
 
@@ -68,6 +69,9 @@ func ResetRootStopped(ctx context.Context, dir string) (key RootKey, err error) 
 		return RootKey{}, fmt.Errorf("%s holds no store: %w", dir, err)
 	}
 	store, err := local.Open(disk.OS(), inside, local.Config{})
+	if errors.Is(err, fault.Busy) {
+		return RootKey{}, fmt.Errorf("a server runs on %s: stop it first (%w)", dir, err)
+	}
 	if err != nil {
 		return RootKey{}, err
 	}
