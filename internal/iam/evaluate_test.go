@@ -41,11 +41,11 @@ func TestWildcards(t *testing.T) {
 		return b.String()
 	}
 	for range 5000 {
-		subject := word([]string{"a", "b", "/", "é"}, 12)
+		subject := word([]string{"a", "b", "/", "é", "€"}, 12)
 		matches := false
 		var resources []string
 		for range 1 + random.IntN(3) {
-			text := word([]string{"a", "b", "/", "*", "?", "é"}, 9)
+			text := word([]string{"a", "b", "/", "*", "?", "é", "€"}, 9)
 			resources = append(resources, `"arn:aws:s3:::b/k`+text+`"`)
 			expr := regexp.QuoteMeta("k" + text)
 			expr = strings.NewReplacer(`\*`, `(?s:.*)`, `\?`, `(?s:.)`).Replace(expr)
@@ -57,6 +57,36 @@ func TestWildcards(t *testing.T) {
 		if got, want := iam.Evaluate(r, grant(p)).Allowed, matches == (element == "Resource"); got != want {
 			t.Fatalf("%s %q on %q: got %v, want %v", element, resources, subject, got, want)
 		}
+	}
+}
+
+// TestOneIsACharacter: "?" never begins inside of one.
+func TestOneIsACharacter(t *testing.T) {
+	p := parse(t, `{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*??c"}}`)
+	for key, want := range map[string]bool{"€c": false, "x€c": true, "€€c": true, "\U0001F600c": false} {
+		r := iam.Request{Principal: iam.Principal{Kind: iam.User, User: "u"}, Check: iam.Check{Action: "s3:GetObject", Resource: iam.Resource{Bucket: "b", Key: key}}}
+		if got := iam.Evaluate(r, grant(p)).Allowed; got != want {
+			t.Errorf("%q: %v", key, got)
+		}
+	}
+}
+
+// BenchmarkHostile evaluates what a key's own policy may hold at worst, with a key
+// that almost matches everywhere.
+func BenchmarkHostile(b *testing.B) {
+	var literal, ones []string
+	for i := range 7 {
+		literal = append(literal, fmt.Sprintf(`"arn:aws:s3:::b/*a?%sb%d"`, strings.Repeat("a", 500), i))
+		ones = append(ones, fmt.Sprintf(`"arn:aws:s3:::b/*%sb%d"`, strings.Repeat("a?", 14), i))
+	}
+	for name, resources := range map[string][]string{"literal": literal, "ones": ones} {
+		b.Run(name, func(b *testing.B) {
+			g := grant(parse(b, fmt.Sprintf(`{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":[%s]}}`, strings.Join(resources, ","))))
+			r := iam.Request{Principal: iam.Principal{Kind: iam.User, User: "u"}, Check: iam.Check{Action: "s3:GetObject", Resource: iam.Resource{Bucket: "b", Key: strings.Repeat("a", 1000)}}}
+			for b.Loop() {
+				iam.Evaluate(r, g)
+			}
+		})
 	}
 }
 

@@ -125,11 +125,12 @@ type operand struct {
 	date    time.Time    // of opDate
 }
 
-// operand parses a value as it is written in a policy.
+// operand parses a value as it is written in a policy, but that of opLike, which
+// is the parser's to compile.
 func (op *operator) operand(text string) (operand, error) {
 	switch op.kind {
-	case opString, opFold, opLike:
-		p, err := compilePattern(text, op.kind == opLike)
+	case opString, opFold:
+		p, err := compilePattern(text, false)
 		return operand{pattern: p}, err
 	case opBinary:
 		raw, err := base64.StdEncoding.DecodeString(text)
@@ -157,6 +158,7 @@ func (op *operator) operand(text string) (operand, error) {
 			return operand{}, fmt.Errorf("%q is not a date such as 2026-12-31T23:59:59Z", text)
 		}
 		return operand{date: date}, nil
+	case opLike:
 	}
 	return operand{}, ruleError("unknown operator")
 }

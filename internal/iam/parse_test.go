@@ -30,6 +30,8 @@ func TestParseRefuses(t *testing.T) {
 		{"statement member", stmt(`"Efect":"Allow"`), `unknown member "Efect" of a statement; did you mean "Effect"?`},
 		{"effect", stmt(`"Effect":"allow"`), `Effect is "Allow" or "Deny"`},
 		{"no action", stmt(`"Effect":"Allow"`), "neither Action nor NotAction"},
+		{"too many ones", stmt(`"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::b/` + strings.Repeat("?", 60) + `","arn:aws:s3:::b/` + strings.Repeat("?", 41) + `"]`), `column 170: a policy has at most 100 "?"`},
+		{"too many ones in conditions", stmt(`"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":{"StringLike":{"aws:username":"` + strings.Repeat("?*", 101) + `"}}`), `a policy has at most 100 "?"`},
 		{"no action is left", stmt(`"Effect":"Deny","NotAction":["s3:*"],"Resource":"*"`), "NotAction is all other actions of s3, and none is left"},
 		{"both actions", stmt(`"Effect":"Allow","Action":"s3:GetObject","NotAction":"s3:GetObject"`), "column 80: a statement has Action or NotAction, not both"},
 		{"action", "{\"Statement\":[{\n\"Effect\":\"Allow\",\n\"Action\":[\"s3:GetObject\",\"s3:getobject\"]}]}", `line 3, column 26: unknown action "s3:getobject"; did you mean "s3:GetObject"?`},

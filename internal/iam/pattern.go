@@ -19,6 +19,7 @@ type pattern struct {
 	kind   patternKind
 	text   string   // without variables: the text, without its trailing anyRun if kind is prefix
 	runs   []string // without variables: what lies between the anyRuns, the first and last possibly empty
+	tokens []token  // if kind is wild
 	parts  []part   // with variables: text and variables in turn
 }
 
@@ -80,7 +81,7 @@ func (p *pattern) classify() {
 	p.runs = strings.Split(p.text, string([]byte{anyRun}))
 	switch {
 	case strings.IndexByte(p.text, anyOne) >= 0:
-		p.kind = wild
+		p.kind, p.tokens = wild, tokens(p.text)
 	case len(p.runs) == 1:
 		p.kind = exact
 	case len(p.runs) == 2 && p.runs[1] == "":
@@ -127,13 +128,13 @@ func (p *pattern) match(subject string, r *Request) (matched, unknown bool) {
 	case runs:
 		return matchRuns(p.runs, subject), false
 	case wild:
-		return matchWild(p.text, subject), false
+		return matchTokens(p.tokens, subject), false
 	case variable:
 		text, ok := p.expand(r)
 		if !ok {
 			return false, true
 		}
-		return matchWild(text, subject), false
+		return matchTokens(tokens(text), subject), false
 	}
 	return false, false
 }
@@ -177,34 +178,62 @@ func matchRuns(runs []string, subject string) bool {
 	return true
 }
 
-// matchWild matches a subject against an encoded text. It keeps one place to go
-// back to, the last anyRun, so its time is at most the product of the lengths
-// and never exponential.
-func matchWild(text, subject string) bool {
-	var t, s int
-	lastRun, resume := -1, 0
-	for s < len(subject) {
-		switch {
-		case t < len(text) && text[t] == anyRun:
-			lastRun, resume = t, s
-			t++
-			continue
-		case t < len(text) && text[t] == anyOne:
-			_, size := utf8.DecodeRuneInString(subject[s:])
-			t, s = t+1, s+size
-			continue
-		case t < len(text) && text[t] == subject[s]:
-			t, s = t+1, s+1
-			continue
+// token is a piece of a text and the wildcard behind it, 0 at the end.
+type token struct {
+	text     string
+	wildcard byte
+}
+
+// tokens takes an encoded text apart.
+func tokens(text string) []token {
+	list := make([]token, 0, 1+strings.Count(text, string([]byte{anyRun}))+strings.Count(text, string([]byte{anyOne})))
+	begin := 0
+	for i := range len(text) {
+		if text[i] == anyRun || text[i] == anyOne {
+			list = append(list, token{text[begin:i], text[i]})
+			begin = i + 1
 		}
-		if lastRun < 0 {
+	}
+	return append(list, token{text: text[begin:]})
+}
+
+// matchTokens matches a subject against a text that was taken apart. It keeps one
+// place to go back to, behind the last anyRun, and compares pieces as a whole, so
+// its time is at most the subject's length times the number of pieces, and a
+// little for each byte; never exponential.
+func matchTokens(list []token, subject string) bool {
+	i, s := 0, 0
+	again, resume := -1, 0 // the token behind the last anyRun, and where in subject to try it next
+	for {
+		piece := list[i]
+		if i == again { // it may begin anywhere from here on
+			at := strings.Index(subject[s:], piece.text)
+			if at < 0 {
+				return false
+			}
+			s += at
+			resume = s
+		}
+		if strings.HasPrefix(subject[s:], piece.text) {
+			s += len(piece.text)
+			switch {
+			case piece.wildcard == anyRun:
+				i++
+				again, resume = i, s
+				continue
+			case piece.wildcard == anyOne && s < len(subject):
+				_, size := utf8.DecodeRuneInString(subject[s:])
+				i, s = i+1, s+size
+				continue
+			case piece.wildcard == 0 && (s == len(subject) || i == again && strings.HasSuffix(subject, piece.text)):
+				return true
+			}
+		}
+		if again < 0 || resume >= len(subject) {
 			return false
 		}
-		resume++
-		t, s = lastRun+1, resume
+		_, size := utf8.DecodeRuneInString(subject[resume:])
+		resume += size
+		i, s = again, resume
 	}
-	for t < len(text) && text[t] == anyRun {
-		t++
-	}
-	return t == len(text)
 }

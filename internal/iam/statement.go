@@ -89,11 +89,7 @@ func (d *parser) resourcePattern(n node) (pattern, error) {
 	if d.bucket != "" && name != d.bucket && !strings.HasPrefix(name, d.bucket+"/") {
 		return pattern{}, d.fault(n.offset, `Resource %q is not in the bucket of this policy: begin with %q`, n.text, resourceHead+d.bucket)
 	}
-	p, err := compilePattern(name, true)
-	if err != nil {
-		return pattern{}, d.fault(n.offset, "%s", err)
-	}
-	return p, nil
+	return d.pattern(n, name)
 }
 
 func (d *parser) condition(s *statement, _ node, at map[string]*member) error {
@@ -167,11 +163,16 @@ func (d *parser) operands(op *operator, m *member) ([]operand, error) {
 		if v.kind != stringNode && v.kind != numberNode && v.kind != boolNode {
 			return nil, d.fault(v.offset, "a value of %s is a string, number or bool, not %s", m.name, nodeText[v.kind])
 		}
-		o, err := op.operand(v.text)
-		if err != nil {
+		var err error
+		if op.kind == opLike {
+			if operands[i].pattern, err = d.pattern(v, v.text); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if operands[i], err = op.operand(v.text); err != nil {
 			return nil, d.fault(v.offset, "%s", err)
 		}
-		operands[i] = o
 	}
 	return operands, nil
 }
