@@ -72,6 +72,10 @@ type archiveFiles map[string][]byte
 // unpack reads a zip within bounds: the sizes that its directory claims are
 // not believed, and a file that occurs twice is refused.
 func unpack(archive []byte) (archiveFiles, error) {
+	// The reader makes something of every entry before it tells how many there are.
+	if bytes.Count(archive, []byte("PK\x01\x02")) > maxFiles {
+		return nil, badArchive("it holds more than %d files", maxFiles)
+	}
 	r, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
 		return nil, badArchive("it is no zip file: %v", err)

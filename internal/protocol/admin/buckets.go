@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/iam"
@@ -126,10 +127,25 @@ func (p *Protocol) readBucketFile(b *bucketFiles, name object.BucketName, file s
 		if err := xml.Unmarshal(content, &body); err != nil {
 			return err
 		}
-		if len(body.Tags) > 50 {
-			return errors.New("a bucket has at most 50 tags")
+		if err := checkTags(body.Tags); err != nil {
+			return err
 		}
 		b.tags = body.Tags
+	}
+	return nil
+}
+
+// checkTags holds a bucket's tags against the limits that S3 has for them.
+func checkTags(tags []object.Tag) error {
+	if len(tags) > 50 {
+		return errors.New("a bucket has at most 50 tags")
+	}
+	seen := make(map[string]bool, len(tags))
+	for _, tag := range tags {
+		if tag.Key == "" || utf8.RuneCountInString(tag.Key) > 128 || utf8.RuneCountInString(tag.Value) > 256 || seen[tag.Key] {
+			return errors.New("a tag has a key of 1 to 128 characters, which no other has, and a value of up to 256")
+		}
+		seen[tag.Key] = true
 	}
 	return nil
 }

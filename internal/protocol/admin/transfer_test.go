@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -113,9 +114,13 @@ func unzip(t *testing.T, archive string) string {
 func TestBadArchives(t *testing.T) {
 	w := newWorld(t)
 	maker := w.user("maker", allowing("admin:ImportIAM", "admin:CreateUser", "admin:EnableUser", "admin:CreatePolicy", "admin:AttachUserOrGroupPolicy",
-		"admin:AddUserToGroup", "admin:CreateServiceAccount"))
+		"admin:AddUserToGroup", "admin:CreateServiceAccount", "admin:UpdateServiceAccount", "admin:DisableUser", "admin:EnableGroup", "admin:DisableGroup"))
 	before := w.snapshot()
 	const users = `{"new":{"secretKey":"new-secret","status":"enabled"}}`
+	many := map[string]string{"iam-assets/users.json": users}
+	for i := range 4096 {
+		many[strconv.Itoa(i)] = ""
+	}
 	bomb := strings.Repeat(" ", 40<<20)
 	tests := []struct {
 		name    string
@@ -126,6 +131,7 @@ func TestBadArchives(t *testing.T) {
 		{"no zip", "PK\x03\x04 nothing", root, 400},
 		{"a bomb", archive(t, map[string]string{"iam-assets/users.json": bomb}), root, 400},
 		{"a bomb in a file that is not read", archive(t, map[string]string{"iam-assets/users.json": users, "other": bomb}), root, 400},
+		{"many files", archive(t, many), root, 400},
 		{"no JSON", archive(t, map[string]string{"iam-assets/users.json": users, "iam-assets/policies.json": "{"}), root, 400},
 		{"JSON of another form", archive(t, map[string]string{"iam-assets/users.json": `[]`}), root, 400},
 		{"a policy that does not parse", archive(t, map[string]string{"iam-assets/users.json": users, "iam-assets/policies.json": `{"p":{"Statement":"x"}}`}), root, 400},
@@ -180,8 +186,17 @@ func TestBucketTransfer(t *testing.T) {
 		t.Errorf("more is %+v, error %v", b, err)
 	}
 	porter := other.user("porter", allowing("admin:ImportBucketMetadata"))
-	if got := other.do(request{"PUT", "import-bucket-metadata?bucket=", strings.ReplaceAll(files, "more", "evil"), false, porter}); got.status < 400 {
-		t.Errorf("an import without the rights to its parts: %d", got.status)
+	for name, content := range map[string]string{
+		"quota.json": `{"quota":1000}`, "tagging.xml": `<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>`,
+		"policy.json": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::evil/*"]}]}`,
+	} {
+		if got := other.do(request{"PUT", "import-bucket-metadata?bucket=", archive(t, map[string]string{"evil/" + name: content}), false, porter}); got.status != 403 {
+			t.Errorf("%s without the right to it: %d %s", name, got.status, got.body)
+		}
+	}
+	long := archive(t, map[string]string{"evil/tagging.xml": `<Tagging><TagSet><Tag><Key>a</Key><Value>` + strings.Repeat("b", 257) + `</Value></Tag></TagSet></Tagging>`})
+	if got := other.do(request{"PUT", "import-bucket-metadata?bucket=", long, false, root}); got.status != 400 {
+		t.Errorf("a tag longer than S3 takes: %d %s", got.status, got.body)
 	}
 	for _, bad := range []string{"evil/policy.json", "evil/quota.json", "evil/tagging.xml", "../policy.json"} {
 		if got := other.do(request{"PUT", "import-bucket-metadata?bucket=", archive(t, map[string]string{bad: "{nonsense"}), false, root}); got.status != 400 {
