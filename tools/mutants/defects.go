@@ -4,7 +4,7 @@ import "slices"
 
 // defects are all that are planted.
 func defects() []Defect {
-	return slices.Concat(engineDefects(), contractDefects(), protocolDefects(), tokenDefects())
+	return slices.Concat(engineDefects(), contractDefects(), protocolDefects(), tokenDefects(), identityDefects())
 }
 
 // contractDefects break rules that every store shares.

@@ -18,7 +18,11 @@ import (
 func TestKeyDerivationComesAfterAuthorisation(t *testing.T) {
 	w := newWorld(t)
 	nobody := w.user("nobody")
+	denied := w.user("denied", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":["admin:CreateServiceAccount"]}]}`)
 	closed := newWorldOn(t, w, func(c *admin.Config) { c.Gate = &envelope.Gate{Waiting: -1} })
+	if got := closed.do(request{"PUT", "add-service-account", `{}`, true, denied}); got.status != http.StatusForbidden {
+		t.Errorf("a key for oneself by one who may not: %d %s", got.status, got.body)
+	}
 	for _, r := range samples {
 		if !r.sealed || strings.HasPrefix(r.path, "add-service-account") { // everybody may make keys for himself
 			continue
