@@ -49,7 +49,8 @@ func New(target Target) (*Client, error) {
 	}
 	transport = transport.Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: target.Authorities, MinVersion: tls.VersionTLS12}
-	return &Client{target: target, http: &http.Client{Transport: transport}}, nil
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{target: target, http: &http.Client{Transport: transport, CheckRedirect: stay}}, nil
 }
 
 // Target returns what the client administers.

@@ -67,6 +67,27 @@ func TestStrangeServers(t *testing.T) {
 	}
 }
 
+// TestRedirects goes nowhere that the user has not named: a redirect would take
+// the body of a request along.
+func TestRedirects(t *testing.T) {
+	asked := false
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	t.Cleanup(elsewhere.Close)
+	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(server.Close)
+	endpoint, err := adminclient.ParseEndpoint(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := adminclient.New(adminclient.Target{Endpoint: endpoint, Key: sigv4.Key{ID: "root", Secret: "root-secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.SetPolicy(t.Context(), "p", []byte("{}")); err == nil || !strings.Contains(err.Error(), "307") || asked {
+		t.Errorf("got %v, asked elsewhere: %t", err, asked)
+	}
+}
+
 // TestTrace reads entries between the spaces that keep a connection alive.
 func TestTrace(t *testing.T) {
 	client := answering(t, 200, `  {"funcname":"s3.GetObject","path":"/a","http":{"response":{"statuscode":200}}}`+"\n   \n"+`{"funcname":"s3.PutObject"}`+" ")
