@@ -16,6 +16,7 @@ import (
 // The bounds of live streams.
 const (
 	maxWatchers = 16  // of one kind of stream, over all callers
+	maxOwn      = 4   // of those, of one caller: others want to watch too
 	watchBuffer = 512 // entries that a slow watcher may lag behind before some are left out
 )
 
@@ -23,7 +24,7 @@ const (
 // slow misses entries; nobody waits for it. The zero value is ready for use.
 type feed[T any] struct {
 	mu       sync.RWMutex // guards watchers; nothing else is locked under it
-	watchers map[chan T]struct{}
+	watchers map[chan T]string
 }
 
 // watched reports whether anybody watches, so that entries need not be made.
@@ -44,18 +45,25 @@ func (f *feed[T]) publish(entry T) {
 	}
 }
 
-// watch begins to watch. It is fault.Busy when too many do.
-func (f *feed[T]) watch() (entries <-chan T, stop func(), err error) {
+// watch begins to watch for somebody. It is fault.Busy when too many do, or he
+// too often.
+func (f *feed[T]) watch(who string) (entries <-chan T, stop func(), err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.watchers) >= maxWatchers {
-		return nil, nil, fault.Wrap(fault.Busy, fault.None, "", fmt.Errorf("%d streams are open", maxWatchers))
+	own := 0
+	for _, other := range f.watchers {
+		if other == who {
+			own++
+		}
+	}
+	if len(f.watchers) >= maxWatchers || own >= maxOwn {
+		return nil, nil, fault.Wrap(fault.Busy, fault.None, "", fmt.Errorf("%d streams are open, %d of them the caller's", len(f.watchers), own))
 	}
 	if f.watchers == nil {
-		f.watchers = make(map[chan T]struct{})
+		f.watchers = make(map[chan T]string)
 	}
 	watcher := make(chan T, watchBuffer)
-	f.watchers[watcher] = struct{}{}
+	f.watchers[watcher] = who
 	return watcher, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -67,7 +75,7 @@ func (f *feed[T]) watch() (entries <-chan T, stop func(), err error) {
 // see them, beginning with those of first. encode returns nil for an entry that
 // the client did not ask for.
 func stream[T any](ctx context.Context, p *Protocol, w *edge.Writer, call *edge.Call, action iam.Action, source *feed[T], encode func(T) any, first ...T) error {
-	entries, stop, err := source.watch()
+	entries, stop, err := source.watch(line(call.Principal()))
 	if err != nil {
 		return err
 	}

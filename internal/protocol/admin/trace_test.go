@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +159,32 @@ func TestStreamsEnd(t *testing.T) {
 	}
 }
 
+// TestStreamsAreShared lets nobody take all of the live streams.
+func TestStreamsAreShared(t *testing.T) {
+	w := newWorld(t)
+	watcher := w.user("watcher", allowing("admin:ServerTrace"))
+	for i := range 5 {
+		if _, status := w.live("trace?s3=true", watcher); (status == http.StatusOK) != (i < 4) {
+			t.Errorf("stream %d: %d", i+1, status)
+		}
+	}
+	for i := range 5 {
+		key := watcher
+		if i > 0 {
+			key = w.session(watcher, "")
+		}
+		if _, status := w.live("trace?s3=true", key); (status == http.StatusOK) != (i > 0) {
+			t.Errorf("session %d: %d", i, status)
+		}
+	}
+	if _, status := w.live("trace?s3=true", w.session(watcher, "")); status != http.StatusServiceUnavailable {
+		t.Errorf("a further session: %d", status)
+	}
+	if _, status := w.live("trace?s3=true", root); status != http.StatusOK {
+		t.Errorf("root does not get to watch: %d", status)
+	}
+}
+
 // TestStreamsEndWithTheServer stops a server that somebody watches.
 func TestStreamsEndWithTheServer(t *testing.T) {
 	w := newWorld(t)
@@ -178,7 +205,8 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 func TestStreamsAreBounded(t *testing.T) {
 	w := newWorld(t)
 	for i := range 16 {
-		if _, status := w.live("trace?s3=true", root); status != http.StatusOK {
+		watcher := w.user("watcher"+strconv.Itoa(i), allowing("admin:ServerTrace"))
+		if _, status := w.live("trace?s3=true", watcher); status != http.StatusOK {
 			t.Fatalf("stream %d: %d", i, status)
 		}
 	}
