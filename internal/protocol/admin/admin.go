@@ -116,13 +116,16 @@ func (p *Protocol) EndStreams() { p.endOnce.Do(func() { close(p.ending) }) }
 // Accepts reports whether the path is one of this API's.
 func (p *Protocol) Accepts(req *edge.Request) bool {
 	return strings.HasPrefix(req.Path, "/minio/admin/") || strings.HasPrefix(req.Path, prefixMetrics) ||
-		strings.HasPrefix(req.Path, prefixKMS)
+		strings.HasPrefix(req.Path, prefixKMS) || strings.HasPrefix(req.Path, prefixMetricsV3)
 }
 
 // Route finds the operation.
 func (p *Protocol) Route(req *edge.Request) (*edge.Operation, error) {
 	if kind, ok := strings.CutPrefix(req.Path, prefixMetrics); ok {
 		return p.metrics(req, kind)
+	}
+	if strings.HasPrefix(req.Path, prefixMetricsV3) {
+		return newerMetrics(), nil
 	}
 	if strings.HasPrefix(req.Path, prefixKMS) {
 		return notOffered(noKMS)(p, &input{name: "admin.KMS"})

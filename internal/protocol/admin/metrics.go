@@ -23,6 +23,7 @@ import (
 
 const (
 	prefixMetrics    = "/minio/v2/metrics/"
+	prefixMetricsV3  = "/minio/metrics/v3"
 	prometheusIssuer = "prometheus"
 	maxToken         = 4096 // bytes
 )
@@ -68,6 +69,13 @@ func (p *Protocol) metrics(req *edge.Request, kind string) (*edge.Operation, err
 		return edge.Identity{Credential: credential}, []iam.Check{{Action: "admin:Prometheus"}}, err
 	}
 	return op, nil
+}
+
+// newerMetrics says to whoever asks where the metrics are.
+func newerMetrics() *edge.Operation {
+	return &edge.Operation{Name: "admin.Prometheus", Auth: edge.Public, Handler: edge.HandlerFunc(func(context.Context, *edge.Writer, *edge.Call) error {
+		return unsupported("Larder does not offer this: metrics in version 3; ask %scluster, bucket, node or resource.", prefixMetrics)
+	})}
 }
 
 // bearer verifies a token and returns whose it is.

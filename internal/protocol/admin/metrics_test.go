@@ -55,6 +55,11 @@ func TestMetrics(t *testing.T) {
 	if got := w.do(request{"GET", "/minio/v2/metrics/cluster", "", false, sigv4.Key{}}); got.status != 403 {
 		t.Errorf("anonymous: %d %s", got.status, got.body)
 	}
+	for _, path := range []string{"/minio/metrics/v3", "/minio/metrics/v3/api/requests"} {
+		if got := w.bearer(path, good); got.status != 501 || !strings.Contains(got.body, "/minio/v2/metrics/") {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
 }
 
 // TestPublicMetrics asks nobody for a token, on these routes alone.

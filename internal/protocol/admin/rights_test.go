@@ -147,6 +147,18 @@ func TestVersionsAreAlike(t *testing.T) {
 	}
 }
 
+// TestSupport says to every command of "mc support" that there is no such service,
+// by what they all ask for first.
+func TestSupport(t *testing.T) {
+	w := newWorld(t)
+	if got := w.do(request{"GET", "get-config-kv?key=subnet", "", false, root}); got.status != http.StatusNotImplemented || !strings.Contains(got.body, "larder doctor") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.do(request{"GET", "get-config-kv?key=subnets", "", false, root}); got.status != http.StatusNotFound {
+		t.Errorf("settings that nobody knows: %d %s", got.status, got.body)
+	}
+}
+
 // TestSignatureForms sends each request signed in other ways than the header with
 // a signed checksum, by root, whose every right is beyond doubt.
 func TestSignatureForms(t *testing.T) {

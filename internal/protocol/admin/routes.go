@@ -175,6 +175,11 @@ var routes = []route{
 	{"PUT", "idp/ldap/*", "LDAP", notOffered(noLDAP)},
 	{"GET", "idp/ldap/*", "LDAP", notOffered(noLDAP)},
 	{"POST", "idp/ldap/*", "LDAP", notOffered(noLDAP)},
+	{"POST", "start-job", "Batch", notOffered(noBatch)},
+	{"GET", "list-jobs", "Batch", notOffered(noBatch)},
+	{"GET", "describe-job", "Batch", notOffered(noBatch)},
+	{"GET", "status-job", "Batch", notOffered(noBatch)},
+	{"DELETE", "cancel-job", "Batch", notOffered(noBatch)},
 	{"GET", "list-config-history-kv", "ConfigHistory", notOffered(noHistory)},
 	{"DELETE", "clear-config-history-kv", "ConfigHistory", notOffered(noHistory)},
 	{"PUT", "restore-config-history-kv", "ConfigHistory", notOffered(noHistory)},
@@ -189,5 +194,7 @@ const (
 	noSpeedtest   = "a speed test on the server; 'larder bench' measures from a client"
 	noKMS         = "a KMS behind this API"
 	noLDAP        = "LDAP; use an OpenID Connect issuer"
+	noBatch       = "batch jobs; clients copy and delete what they need to"
+	noSupport     = "MinIO's support service; 'larder bench' and 'larder doctor' measure and diagnose"
 	noHistory     = "a history of settings; 'larder admin audit' shows who changed what"
 )

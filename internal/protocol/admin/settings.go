@@ -90,6 +90,9 @@ func (p *Protocol) getSetting(in *input) (*edge.Operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if key == "subnet" { // what mc asks for before it does anything of "mc support"
+		return notOffered(noSupport)(p, in)
+	}
 	return in.operation(configAction, func(_ context.Context, w *edge.Writer, call *edge.Call) error {
 		settings, err := p.subsystem(key)
 		if err != nil {
