@@ -214,8 +214,16 @@ func TestMCServer(t *testing.T) {
 		}
 		wants(t, mc.Run("admin", "prometheus", "generate", "l"), "bearer_token")
 		mcTrace(t, mc)
-		wants(t, mc.Refused("admin", "heal", "l"), "")
-		wants(t, mc.Refused("admin", "service", "stop", "l"), "")
+		for command, reason := range map[string]string{
+			"admin heal l": "erasure coding", "admin service stop l": "restarted and stopped by what started it", "admin service restart l --json": "systemd",
+			"admin config set l region name=x": "flags, its variables or its configuration file", "admin config reset l region": "not changed over the network",
+			"idp openid add l client_id=x": "not changed over the network", "idp ldap ls l": "use an OpenID Connect issuer", "admin update l --yes": "install the new version",
+			"admin kms key status l": "KMS", "admin replicate info l": "replication between sites", "ilm tier ls l": "tiers", "batch list l": "batch jobs",
+			"admin decommission status l": "pools", "admin rebalance status l": "pools", "admin config history l": "larder admin audit",
+			"support perf l": "larder bench", "support diag l": "larder doctor", "admin prometheus metrics l --api-version v3": "501 Not Implemented",
+		} {
+			wants(t, mc.Refused(strings.Fields(command)...), reason)
+		}
 	})
 }
 
