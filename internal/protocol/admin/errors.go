@@ -62,6 +62,8 @@ var answers = map[faultKey]answer{
 	{fault.Unauthenticated, fault.None}:      {"AccessDenied", http.StatusForbidden, "Access Denied."},
 
 	{fault.Denied, fault.None}:       {"AccessDenied", http.StatusForbidden, "Access Denied."},
+	{fault.Denied, fault.User}:       {"AccessDenied", http.StatusForbidden, ""}, // whatever policy he has: a rule that anybody may read
+	{fault.Denied, fault.AccessKey}:  {"AccessDenied", http.StatusForbidden, ""},
 	{fault.Denied, fault.Policy}:     {"AccessDenied", http.StatusForbidden, "Access Denied: nobody gives or takes over rights to administer that he does not have."},
 	{fault.TooLarge, fault.None}:     {"EntityTooLarge", http.StatusBadRequest, ""},
 	{fault.Precondition, fault.None}: {"PreconditionFailed", http.StatusPreconditionFailed, ""},
@@ -147,7 +149,7 @@ func lookup(err error) answer {
 	}
 	if a.message == "" {
 		a.message = f.Error()
-		if f.Err != nil && (f.Kind == fault.Unsupported || f.Kind == fault.Invalid || f.Kind == fault.Conflict || f.Kind == fault.TooLarge) {
+		if f.Err != nil && (f.Kind == fault.Unsupported || f.Kind == fault.Invalid || f.Kind == fault.Conflict || f.Kind == fault.TooLarge || f.Kind == fault.Denied) {
 			a.message = f.Err.Error()
 		}
 	}

@@ -147,8 +147,12 @@ func TestBadArchives(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := w.do(request{"PUT", "import-iam-v2", tt.archive, false, tt.key}); got.status != tt.status {
+			got := w.do(request{"PUT", "import-iam-v2", tt.archive, false, tt.key})
+			if got.status != tt.status {
 				t.Errorf("got %d %s, want %d", got.status, got.body, tt.status)
+			}
+			if tt.status == 403 && !strings.Contains(got.body, "nobody imports himself") && !strings.Contains(got.body, "only root makes keys of root's") {
+				t.Errorf("the answer does not say why: %s", got.body)
 			}
 			if after := w.snapshot(); after != before {
 				t.Errorf("identities changed to %s", after)
