@@ -15,7 +15,7 @@ func adminBucketCommand(o *adminOptions) *cobra.Command {
   larder admin bucket rm artifacts --dry-run`,
 		&cobra.Command{Use: "ls", Short: "List buckets and what they hold", Args: cobra.NoArgs, RunE: o.run(listBuckets)},
 		bucketMakeCommand(o),
-		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove an empty bucket", Args: cobra.ExactArgs(1), RunE: o.run(removeBucket)}),
+		o.completes(o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove an empty bucket", Args: cobra.ExactArgs(1), RunE: o.run(removeBucket)}), bucketNames, nothing),
 	)
 }
 
@@ -117,5 +117,5 @@ func adminQuotaCommand(o *adminOptions) *cobra.Command {
 			return r.did(outcome{Done: "quota.set", Name: args[0], Detail: after}, "quota of %s: %s", name, limit(after))
 		}),
 	}
-	return o.destroys(cmd)
+	return o.completes(o.destroys(cmd), bucketNames, nothing)
 }

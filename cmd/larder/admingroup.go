@@ -16,32 +16,32 @@ func adminGroupCommand(o *adminOptions) *cobra.Command {
   larder admin group take builders bob
   larder admin group rm builders`,
 		&cobra.Command{Use: "ls", Short: "List groups", Args: cobra.NoArgs, RunE: o.run(listGroups)},
-		&cobra.Command{Use: "info NAME", Short: "Describe a group", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		o.completes(&cobra.Command{Use: "info NAME", Short: "Describe a group", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			group, err := r.Group(r.cmd.Context(), iam.GroupName(args[0]))
 			if err != nil {
 				return err
 			}
 			return r.showGroups([]adminclient.Group{group}, group)
-		})},
-		&cobra.Command{Use: "add NAME [USER…]", Short: "Add users to a group, and make it if need be", Args: cobra.MinimumNArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		})}, groupNames, nothing),
+		o.completes(&cobra.Command{Use: "add NAME [USER…]", Short: "Add users to a group, and make it if need be", Args: cobra.MinimumNArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			if err := r.AddMembers(r.cmd.Context(), iam.GroupName(args[0]), args[1:]); err != nil {
 				return err
 			}
 			return r.did(outcome{Done: "group.add", Name: args[0], Detail: args[1:]}, "group %s has %s", args[0], none(strings.Join(args[1:], ", ")))
-		})},
-		&cobra.Command{Use: "take NAME USER…", Short: "Take users out of a group", Args: cobra.MinimumNArgs(2), RunE: o.run(func(r *adminRun, args []string) error {
+		})}, groupNames, userNames),
+		o.completes(&cobra.Command{Use: "take NAME USER…", Short: "Take users out of a group", Args: cobra.MinimumNArgs(2), RunE: o.run(func(r *adminRun, args []string) error {
 			if err := r.RemoveMembers(r.cmd.Context(), iam.GroupName(args[0]), args[1:]); err != nil {
 				return err
 			}
 			return r.did(outcome{Done: "group.take", Name: args[0], Detail: args[1:]}, "took %s out of group %s", strings.Join(args[1:], ", "), args[0])
-		})},
-		&cobra.Command{Use: "enable NAME", Short: "Let a group's policies count again", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		})}, groupNames, userNames),
+		o.completes(&cobra.Command{Use: "enable NAME", Short: "Let a group's policies count again", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			return r.enableGroup(args[0], true)
-		})},
-		&cobra.Command{Use: "disable NAME", Short: "Let a group's policies not count", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		})}, groupNames, nothing),
+		o.completes(&cobra.Command{Use: "disable NAME", Short: "Let a group's policies not count", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			return r.enableGroup(args[0], false)
-		})},
-		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove an empty group", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		})}, groupNames, nothing),
+		o.completes(o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove an empty group", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			group, err := r.Group(r.cmd.Context(), iam.GroupName(args[0]))
 			if err != nil {
 				return err
@@ -56,7 +56,7 @@ func adminGroupCommand(o *adminOptions) *cobra.Command {
 			return r.destroy(outcome{Done: "group.rm", Name: args[0]}, what, func() error {
 				return r.RemoveMembers(r.cmd.Context(), iam.GroupName(args[0]), nil)
 			})
-		})}),
+		})}), groupNames, nothing),
 	)
 }
 

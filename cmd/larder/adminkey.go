@@ -19,15 +19,15 @@ func adminKeyCommand(o *adminOptions) *cobra.Command {
   larder admin key rm MYIGUAF5K4KR4ERHOO2V --dry-run
   larder key create --bucket sccache                # a key for one bucket, for builds`,
 		keyListCommand(o),
-		&cobra.Command{Use: "info KEY", Short: "Describe an access key", Args: cobra.ExactArgs(1), RunE: o.run(keyInfo)},
+		o.completes(&cobra.Command{Use: "info KEY", Short: "Describe an access key", Args: cobra.ExactArgs(1), RunE: o.run(keyInfo)}, keyNames, nothing),
 		keyAddCommand(o),
-		&cobra.Command{Use: "enable KEY", Short: "Let a key sign again", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		o.completes(&cobra.Command{Use: "enable KEY", Short: "Let a key sign again", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			return r.enableKey(args[0], true)
-		})},
-		&cobra.Command{Use: "disable KEY", Short: "Refuse a key", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		})}, keyNames, nothing),
+		o.completes(&cobra.Command{Use: "disable KEY", Short: "Refuse a key", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			return r.enableKey(args[0], false)
-		})},
-		o.destroys(&cobra.Command{Use: "rm KEY", Short: "Remove an access key", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		})}, keyNames, nothing),
+		o.completes(o.destroys(&cobra.Command{Use: "rm KEY", Short: "Remove an access key", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			key, err := r.Key(r.cmd.Context(), iam.AccessKeyID(args[0]))
 			if err != nil {
 				return err
@@ -36,7 +36,7 @@ func adminKeyCommand(o *adminOptions) *cobra.Command {
 			return r.destroy(outcome{Done: "key.rm", Name: args[0]}, what, func() error {
 				return r.RemoveKey(r.cmd.Context(), key.AccessKey)
 			})
-		})}),
+		})}), keyNames, nothing),
 	)
 }
 
@@ -59,6 +59,7 @@ func keyListCommand(o *adminOptions) *cobra.Command {
 	cmd.Flags().StringVar(&user, "user", "", "list the keys of this `user`")
 	cmd.Flags().BoolVar(&all, "all", false, "list everybody's keys")
 	cmd.MarkFlagsMutuallyExclusive("user", "all")
+	o.completesFlag(cmd, "user", userNames)
 	return cmd
 }
 
@@ -139,6 +140,7 @@ may use one bucket and prints what sccache needs, see 'larder key create'.`,
 	flags.StringVar(&expires, "expires", "", "`when` it ends: 90d, 12h, 2027-01-31 (default: never)")
 	flags.StringVar(&spec.Name, "name", "", "what it is for, in a few `words`")
 	flags.StringVar(&spec.Description, "description", "", "more `words`")
+	o.completesFlag(cmd, "user", userNames)
 	return cmd
 }
 

@@ -20,15 +20,15 @@ func adminPolicyCommand(o *adminOptions) *cobra.Command {
   larder admin policy attach ci-read --user alice
   larder admin policy ls                           # and who holds each`,
 		&cobra.Command{Use: "ls", Short: "List policies and who holds them", Args: cobra.NoArgs, RunE: o.run(listPolicies)},
-		&cobra.Command{Use: "show NAME", Short: "Print a policy", Args: cobra.ExactArgs(1), RunE: o.run(showPolicy)},
-		&cobra.Command{
+		o.completes(&cobra.Command{Use: "show NAME", Short: "Print a policy", Args: cobra.ExactArgs(1), RunE: o.run(showPolicy)}, policyNames, nothing),
+		o.completes(&cobra.Command{
 			Use: "set NAME FILE", Short: "Make a policy, or replace one for all who hold it",
 			Long: "Set makes a policy of a JSON file, \"-\" for standard input, or replaces one. The file is checked here first, with line and column.",
 			Args: cobra.ExactArgs(2), RunE: o.run(setPolicy),
-		},
+		}, policyNames, nil),
 		attachCommand(o, "attach", "Give policies to a user or a group"),
 		attachCommand(o, "detach", "Take policies from a user or a group"),
-		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove a policy that nobody holds", Args: cobra.ExactArgs(1), RunE: o.run(removePolicy)}),
+		o.completes(o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove a policy that nobody holds", Args: cobra.ExactArgs(1), RunE: o.run(removePolicy)}), policyNames, nothing),
 	)
 }
 
@@ -137,5 +137,7 @@ func attachCommand(o *adminOptions, verb, short string) *cobra.Command {
 	cmd.Flags().StringVar(&group, "group", "", "`name` of a group")
 	cmd.MarkFlagsOneRequired("user", "group")
 	cmd.MarkFlagsMutuallyExclusive("user", "group")
-	return cmd
+	o.completesFlag(cmd, "user", userNames)
+	o.completesFlag(cmd, "group", groupNames)
+	return o.completes(cmd, policyNames)
 }

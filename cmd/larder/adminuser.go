@@ -27,16 +27,16 @@ func adminUserCommand(o *adminOptions) *cobra.Command {
   larder admin user disable alice                  # and everything derived from her
   larder admin user rm alice --dry-run`,
 		userListCommand(o),
-		&cobra.Command{Use: "info NAME", Short: "Describe a user", Args: cobra.ExactArgs(1), RunE: o.run(userInfo)},
-		userAddCommand(o), userPasswordCommand(o),
-		&cobra.Command{Use: "enable NAME", Short: "Let a user sign in again", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		o.completes(&cobra.Command{Use: "info NAME", Short: "Describe a user", Args: cobra.ExactArgs(1), RunE: o.run(userInfo)}, userNames, nothing),
+		userAddCommand(o), o.completes(userPasswordCommand(o), userNames, nothing),
+		o.completes(&cobra.Command{Use: "enable NAME", Short: "Let a user sign in again", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			return r.enableUser(args[0], true)
-		})},
-		&cobra.Command{
+		})}, userNames, nothing),
+		o.completes(&cobra.Command{
 			Use: "disable NAME", Short: "Refuse a user, and everything derived from him", Args: cobra.ExactArgs(1),
 			RunE: o.run(func(r *adminRun, args []string) error { return r.enableUser(args[0], false) }),
-		},
-		o.destroys(&cobra.Command{Use: "revoke NAME", Short: "End all sessions of a user", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
+		}, userNames, nothing),
+		o.completes(o.destroys(&cobra.Command{Use: "revoke NAME", Short: "End all sessions of a user", Args: cobra.ExactArgs(1), RunE: o.run(func(r *adminRun, args []string) error {
 			if r.options.dryRun {
 				return r.did(outcome{Done: "user.revoke", Name: args[0], DryRun: true}, "would end all sessions of %s", args[0])
 			}
@@ -44,8 +44,8 @@ func adminUserCommand(o *adminOptions) *cobra.Command {
 				return err
 			}
 			return r.did(outcome{Done: "user.revoke", Name: args[0]}, "ended all sessions of %s", args[0])
-		})}),
-		o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove a user and all keys derived from him", Args: cobra.ExactArgs(1), RunE: o.run(removeUser)}),
+		})}), userNames, nothing),
+		o.completes(o.destroys(&cobra.Command{Use: "rm NAME", Short: "Remove a user and all keys derived from him", Args: cobra.ExactArgs(1), RunE: o.run(removeUser)}), userNames, nothing),
 	)
 }
 
@@ -135,7 +135,8 @@ func userAddCommand(o *adminOptions) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&secretFrom, "secret-from", "", "read the secret from this `file`, \"-\" for standard input")
 	cmd.Flags().StringSliceVar(&policies, "policy", nil, "attach this `policy`; may be repeated")
-	return cmd
+	o.completesFlag(cmd, "policy", policyNames)
+	return o.completes(cmd, nothing)
 }
 
 func userPasswordCommand(o *adminOptions) *cobra.Command {

@@ -66,6 +66,8 @@ The server is found as 'larder admin --help' says.`,
 	if err := cmd.MarkFlagRequired("bucket"); err != nil {
 		panic(err) // the flag is misspelt
 	}
+	o.completesFlag(cmd, "bucket", bucketNames)
+	o.completesFlag(cmd, "user", userNames)
 	complete(cmd, "shell", func() []string { return words(sccache.Shells()) })
 	return cmd
 }
