@@ -147,12 +147,15 @@ func TestVersionsAreAlike(t *testing.T) {
 	}
 }
 
-// TestSupport says to every command of "mc support" that there is no such service,
-// by what they all ask for first.
-func TestSupport(t *testing.T) {
+// TestSettingsOfNothing asks for settings of what is not there. Those of subnet are
+// what every command of "mc support" asks for first.
+func TestSettingsOfNothing(t *testing.T) {
 	w := newWorld(t)
 	if got := w.do(request{"GET", "get-config-kv?key=subnet", "", false, root}); got.status != http.StatusNotImplemented || !strings.Contains(got.body, "larder doctor") {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.must(request{"GET", "get-config-kv?key=identity_openid", "", false, root}); got.body != "identity_openid enable=off \n" {
+		t.Errorf("issuers, of which there are none: %q", got.body)
 	}
 	if got := w.do(request{"GET", "get-config-kv?key=subnets", "", false, root}); got.status != http.StatusNotFound {
 		t.Errorf("settings that nobody knows: %d %s", got.status, got.body)

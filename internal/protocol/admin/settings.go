@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,6 +96,9 @@ func (p *Protocol) getSetting(in *input) (*edge.Operation, error) {
 	}
 	return in.operation(configAction, func(_ context.Context, w *edge.Writer, call *edge.Call) error {
 		settings, err := p.subsystem(key)
+		if errors.Is(err, fault.NotFound) && key == openIDSystem { // it exists, and is empty
+			settings, err = []Setting{{Subsystem: openIDSystem, Key: "enable", Value: "off"}}, nil
+		}
 		if err != nil {
 			return err
 		}
