@@ -79,6 +79,12 @@ type lostKey struct {
 	key         []byte
 }
 
+// damagedBody is a body that fails its check, which a crash may have torn.
+type damagedBody struct {
+	Finding
+	lostKey
+}
+
 type checker struct {
 	ctx    context.Context //nolint:containedctx // a check is one call
 	fs     disk.FS
@@ -94,6 +100,7 @@ type checker struct {
 	fences map[uint64]int64
 	keys   map[string]lostKey
 	bad    map[uint64]bool // damaged segments
+	bodies []damagedBody   // of the segment that is being read
 	done   int64
 	total  int64
 }
@@ -239,23 +246,33 @@ func (c *checker) segment(id uint64) error {
 	if err != nil {
 		return err
 	}
-	end, fenced := c.fences[id]
+	end, applied := c.fences[id], int64(0)
+	if c.index != nil {
+		if state, ok := c.index.State(id); ok {
+			applied, end = state.Applied, max(end, state.End)
+		}
+	}
+	c.bodies = nil
 	scan, err := c.segs.Scan(id, 0, end, c.record)
 	if err != nil {
 		return err
 	}
-	applied := int64(0)
-	if c.index != nil {
-		if state, ok := c.index.State(id); ok {
-			applied = state.Applied
-			fenced = fenced || state.End > 0
-		}
+	proven := max(scan.Proven, applied)
+	if c.report.Clean {
+		proven = scan.Size
 	}
-	if !scan.Sealed && !fenced && c.report.Clean {
+	if !scan.Sealed && end == 0 && c.report.Clean {
 		c.damage(Finding{What: "the segment is not sealed, although the store was closed in order", Segment: id, Offset: scan.End})
 	}
+	for _, b := range c.bodies {
+		if b.Offset >= proven {
+			c.note(Finding{What: "a write that a crash tore, of which nobody was told", Segment: id, Offset: b.Offset})
+			continue
+		}
+		c.about(b.Finding, b.incarnation, b.key)
+	}
 	for _, h := range scan.Holes {
-		if !h.Damaged && (!c.report.Clean || fenced) && applied <= h.Start {
+		if h.Start >= proven {
 			c.note(Finding{What: fmt.Sprintf("%d bytes that a crash tore, of which nobody was told", h.End-h.Start), Segment: id, Offset: h.Start})
 			continue
 		}
@@ -329,7 +346,9 @@ func (c *checker) record(f *segment.Found) error {
 		if !live {
 			what = "the body is damaged; nothing refers to it"
 		}
-		c.about(Finding{What: what, Segment: f.Loc.Segment, Offset: f.Loc.Offset}, f.Incarnation, f.Key)
+		c.bodies = append(c.bodies, damagedBody{
+			Finding{What: what, Segment: f.Loc.Segment, Offset: f.Loc.Offset}, lostKey{f.Incarnation, bytes.Clone(f.Key)},
+		})
 	case err != nil:
 		return err
 	case punched && live:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 
 	"github.com/larder-cache/larder/internal/engine/index"
@@ -64,15 +65,18 @@ func (r *replayer) segment(id uint64) (bool, error) {
 	if err := r.segs.Sync(id); err != nil { // what is served from here on rests on it
 		return false, err
 	}
-	run := segmentReplay{replayer: r, id: id}
+	run := segmentReplay{replayer: r, id: id, fenced: state.End > 0, held: math.MaxInt64}
 	scan, err := r.segs.Scan(id, state.Applied, state.End, run.visit)
 	if err != nil {
 		return false, err
 	}
-	if err := run.finish(&scan); err != nil {
+	if err := run.settle(&scan); err != nil {
 		return false, err
 	}
-	if err := r.judge(id, &scan); err != nil {
+	if err := r.judge(id, &scan); err != nil { // before a checkpoint says that all is applied
+		return false, err
+	}
+	if err := run.flush(scan.End, scan.Sealed); err != nil {
 		return false, err
 	}
 	if !scan.Sealed && state.End == 0 {
@@ -102,6 +106,9 @@ func (r *replayer) judge(id uint64, scan *segment.Scan) error {
 		}
 		if !whole {
 			r.lostAll = true
+			if err := r.index.LoseAll(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -149,44 +156,71 @@ func listing(segs *segment.Set, id uint64) ([]segment.Listed, error) {
 type segmentReplay struct {
 	*replayer
 	id       uint64
+	fenced   bool              // all that the scan visits had been synced
+	reached  int64             // behind the record visited last
+	held     int64             // no checkpoint goes further until it is known what lay in the hole there
 	unproven []*segment.Record // that nothing yet says were synced
 	group    []*segment.Record
-	chained  []*segment.Record // waiting for the record that they count with
-	unlisted []segment.Listed  // since the last directory
+	unlisted []segment.Listed // since the last directory
 }
 
 func (s *segmentReplay) visit(f *segment.Found) error {
-	proven := 0
-	for proven < len(s.unproven) && s.unproven[proven].Loc.Offset < f.Base {
-		if err := s.take(s.unproven[proven]); err != nil {
-			return err
-		}
-		proven++
+	if f.Behind {
+		s.held = min(s.held, s.reached)
 	}
+	s.reached = f.Loc.End()
 	rec := &segment.Record{Header: f.Header, Loc: f.Loc}
 	rec.Key, rec.Attrs = bytes.Clone(f.Key), bytes.Clone(f.Attrs)
-	s.unproven = append(s.unproven[proven:], rec)
+	s.unproven = append(s.unproven, rec)
+	if s.fenced {
+		return s.prove(s.reached)
+	}
+	return s.prove(f.Base)
+}
+
+// prove takes the records before that offset, which had been synced.
+func (s *segmentReplay) prove(end int64) error {
+	n := 0
+	for ; n < len(s.unproven) && s.unproven[n].Loc.Offset < end; n++ {
+		if err := s.take(s.unproven[n]); err != nil {
+			return err
+		}
+	}
+	s.unproven = slices.Delete(s.unproven, 0, n)
 	return nil
 }
 
-// finish takes the records of the last group, which a crash may have torn: the
-// header of one may have reached the disk, and its body not. Such a record was
-// never acknowledged, and does not count.
-func (s *segmentReplay) finish(scan *segment.Scan) error {
-	for _, rec := range s.unproven {
-		punched, err := s.segs.Verify(rec.Loc)
+// settle decides where the segment ends. A crash may have torn its last group, of
+// which nobody was told then: the first record of it that is not whole, and what
+// lies behind, does not count, so that all that lies before a fence is whole.
+func (s *segmentReplay) settle(scan *segment.Scan) error {
+	if err := s.prove(scan.Proven); err != nil {
+		return err
+	}
+	for _, h := range scan.Holes {
+		if !h.Damaged {
+			scan.End = min(scan.End, h.Start)
+		}
+	}
+	whole := 0
+	for ; whole < len(s.unproven) && s.unproven[whole].Loc.Offset < scan.End; whole++ {
+		punched, err := s.segs.Verify(s.unproven[whole].Loc)
 		if punched || errors.Is(err, segment.ErrDamaged) {
-			s.log.Info("a write that was never finished is dropped", "segment", s.id, "offset_bytes", rec.Loc.Offset)
-			continue
+			break
 		}
 		if err != nil {
 			return err
 		}
-		if err := s.take(rec); err != nil {
-			return err
-		}
 	}
-	return s.flush(scan.End, scan.Sealed)
+	for whole > 0 && s.unproven[whole-1].Flags&segment.Chained != 0 {
+		whole-- // it counts only with the next
+	}
+	if whole < len(s.unproven) {
+		scan.End = min(scan.End, s.unproven[whole].Loc.Offset)
+		s.log.Info("writes that were never finished are dropped", "segment", s.id, "offset_bytes", scan.End)
+	}
+	s.unproven = s.unproven[:whole]
+	return s.prove(scan.End)
 }
 
 // take applies one record, in groups.
@@ -195,19 +229,11 @@ func (s *segmentReplay) take(rec *segment.Record) error {
 		s.unlisted = s.unlisted[:0]
 	}
 	s.unlisted = append(s.unlisted, segment.List(&rec.Header, rec.Loc))
-	if n := len(s.chained); n > 0 && !s.chained[n-1].Loc.Precedes(rec.Loc) {
-		s.chained = nil // its partner is lost: it was not acknowledged
-	}
-	if rec.Flags&segment.Chained != 0 {
-		s.chained = append(s.chained, rec)
-		return nil
-	}
-	s.group = append(append(s.group, s.chained...), rec)
-	s.chained = nil
+	s.group = append(s.group, rec)
 	if len(s.group) < replayBatch {
 		return nil
 	}
-	return s.flush(rec.Loc.End(), false)
+	return s.flush(min(rec.Loc.End(), s.held), false)
 }
 
 func (s *segmentReplay) flush(end int64, sealed bool) error {

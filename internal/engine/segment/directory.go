@@ -41,7 +41,7 @@ func (h Hole) Cover(listed []Listed) (lost []Listed, whole bool) {
 	slices.SortFunc(listed, func(a, b Listed) int { return cmp.Compare(a.Offset, b.Offset) })
 	pos := h.Start
 	for _, l := range listed {
-		if l.Offset < h.Start || l.Offset >= h.End {
+		if l.Offset < pos || l.Offset >= h.End { // outside, or listed twice
 			continue
 		}
 		whole = pos == l.Offset || alignUp(pos, PageSize) == l.Offset

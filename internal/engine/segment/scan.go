@@ -14,8 +14,9 @@ import (
 // padding lies there, or records lie behind it.
 type Hole struct {
 	Start, End int64
-	// Damaged is set when a later record proves that the stretch had been
-	// synced. Otherwise a crash may have torn it, and nobody was told of it.
+	// Damaged is set when a later record, a seal or a fence proves that the
+	// stretch had been synced. Otherwise a crash may have torn it, and nobody was
+	// told of it.
 	Damaged bool
 	// Seal is set when nothing but a sealing directory can have lain there.
 	Seal bool
@@ -24,6 +25,7 @@ type Hole struct {
 // Scan is what a scan of one segment found.
 type Scan struct {
 	End    int64 // behind the last record
+	Proven int64 // what lies before it had been synced; a crash may have torn the rest
 	Size   int64 // of the file
 	Sealed bool  // the last record seals the segment
 	Holes  []Hole
@@ -32,12 +34,14 @@ type Scan struct {
 // Found is one record that a scan found. Its slices are valid during the visit.
 type Found struct {
 	Header
-	Loc Location
+	Loc    Location
+	Behind bool // a hole lies between it and the record before it
 }
 
 // Scan visits the records of a segment from the offset from (0 for the first)
-// up to limit (0 for the end of the file), in order. It reads headers only.
-func (s *Set) Scan(id uint64, from, limit int64, visit func(*Found) error) (Scan, error) {
+// up to fence, where all had been synced (0 if there is none: up to the end of
+// the file), in order. It reads headers only.
+func (s *Set) Scan(id uint64, from, fence int64, visit func(*Found) error) (Scan, error) {
 	seg := s.lookup(id)
 	if seg == nil {
 		return Scan{}, fmt.Errorf("scan segment %d: %w", id, ErrGone)
@@ -46,10 +50,11 @@ func (s *Set) Scan(id uint64, from, limit int64, visit func(*Found) error) (Scan
 	if err != nil {
 		return Scan{}, fmt.Errorf("scan segment %d: %w", id, err)
 	}
-	if limit == 0 || limit > size {
-		limit = size
+	limit := size
+	if fence > 0 {
+		limit = min(fence, size)
 	}
-	sc := scanner{seg: seg, limit: limit, visit: visit}
+	sc := scanner{seg: seg, limit: limit, fence: fence, visit: visit}
 	sc.result.Size = size
 	err = sc.run(max(from, firstRecord))
 	if err != nil {
@@ -61,6 +66,7 @@ func (s *Set) Scan(id uint64, from, limit int64, visit func(*Found) error) (Scan
 type scanner struct {
 	seg    *Segment
 	limit  int64
+	fence  int64 // 0 for none
 	visit  func(*Found) error
 	result Scan
 
@@ -91,6 +97,7 @@ func (s *scanner) run(pos int64) error {
 			if hole {
 				s.result.Holes = append(s.result.Holes, Hole{Start: pos, End: at})
 			}
+			found.Behind = hole
 		}
 		s.maxBase = max(s.maxBase, found.Base)
 		pos = found.Loc.End()
@@ -110,18 +117,22 @@ func (s *scanner) run(pos int64) error {
 
 // tail judges what lies behind the last record, and the holes before it.
 func (s *scanner) tail(pos int64) error {
-	if pos < s.limit {
-		zero, err := s.zeros(pos, s.limit)
+	if end := max(s.limit, s.fence); pos < end {
+		zero, err := s.zeros(pos, max(pos, s.limit))
 		if err != nil {
 			return err
 		}
-		if !zero {
-			s.result.Holes = append(s.result.Holes, Hole{Start: pos, End: s.limit, Seal: s.closing})
+		if !zero || s.fence > 0 { // a record ends at the fence
+			s.result.Holes = append(s.result.Holes, Hole{Start: pos, End: end, Seal: s.closing && s.fence == 0})
 		}
+	}
+	s.result.Proven = max(s.maxBase, s.fence)
+	if s.result.Sealed {
+		s.result.Proven = max(s.limit, s.fence)
 	}
 	for i := range s.result.Holes {
 		h := &s.result.Holes[i]
-		h.Damaged = s.maxBase > h.Start || s.result.Sealed
+		h.Damaged = s.result.Proven > h.Start
 	}
 	return nil
 }
