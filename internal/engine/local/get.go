@@ -309,6 +309,7 @@ func (b *body) advance() error {
 	if b.reader == nil {
 		b.reader = b.store.reader()
 		if err = b.reader.Open(p.seg, p.loc, p.from); err != nil {
+			b.leave()
 			b.pieces = b.pieces[1:] // its pin is gone
 			b.err = wrapObject("read object", b.bucket, b.key, err)
 			return b.err

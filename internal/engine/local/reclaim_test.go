@@ -197,3 +197,38 @@ func TestReaderOutlivesItsObject(t *testing.T) {
 		t.Errorf("nothing was given back after the readers ended: %d, then %d bytes", before, after)
 	}
 }
+
+// TestDamagedReaderHoldsNothing reads an object whose first extent is damaged: when
+// the reader is closed, nothing of the object is pinned any more.
+func TestDamagedReaderHoldsNothing(t *testing.T) {
+	mem := vfs.NewMem()
+	cfg := local.Config{Reserve: -1, Segments: 1, ExtentSize: 64 << 10, SegmentSize: 80 << 10}
+	s := open(t, disk.New(mem), cfg)
+	if _, err := s.CreateBucket(t.Context(), "bucket", object.BucketConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	body := random(300_000, 1)
+	put(t, s, "key", body)
+	damage(t, mem, body[100:200], 0)
+	if _, err := get(s, "key", nil); !errors.Is(err, fault.Corrupt) {
+		t.Fatalf("the damaged object: %v", err)
+	}
+	remove(t, s, "key")
+	for i := range 4 {
+		put(t, s, fmt.Sprint("filler", i), random(60_000, 2))
+	}
+	for range 3 {
+		if err := s.Reclaim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paths, data := segmentFiles(t, mem)
+	for i := range paths {
+		if bytes.Contains(data[i], body[70_000:70_100]) || bytes.Contains(data[i], body[140_000:140_100]) {
+			t.Errorf("%s still holds the deleted object", paths[i])
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
