@@ -3,7 +3,10 @@ package local_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -141,4 +144,61 @@ func TestDamageToAnUploadsEnd(t *testing.T) {
 	if got, err := get(s, "key", nil); string(got) != "the new content" && !errors.Is(err, fault.Corrupt) {
 		t.Errorf("the key is %q, %v", got, err)
 	}
+}
+
+// TestCrashWhileRebuilding damages the newest record of a key in a store whose
+// index is gone, and crashes at every change of the disk while a start builds it
+// again: the next start knows of the loss, too.
+func TestCrashWhileRebuilding(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	cfg := small()
+	cfg.SegmentSize = 1 << 20
+	cfg.Segments = 1
+	s := open(t, disk.New(mem), cfg)
+	if _, err := s.CreateBucket(t.Context(), "bucket", object.BucketConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "key", []byte("the old content"))
+	put(t, s, "key", []byte("the new content"))
+	for i := range 1800 {
+		put(t, s, fmt.Sprintf("filler%04d", i), []byte("x"))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, mem, []byte("the new content"), -20)
+	if err := withoutIndexIn(mem, "/store"); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.SyncDir(mem, "/store"); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex // the index works in the background
+	crashes := 0
+	running := newMachine(mem.CrashClone(vfs.CrashCloneCfg{}), nil)
+	running.before = func(n int64, op disk.Op) disk.Outcome {
+		if !op.Kind.Mutates() || strings.HasSuffix(op.Path, ".seg") {
+			return disk.Outcome{}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		crashes++
+		s := open(t, disk.New(running.crashed(0, 0)), cfg)
+		if got, err := get(s, "key", nil); !errors.Is(err, fault.Corrupt) {
+			t.Errorf("after a crash before operation %d (%s %s), the key is %q, %v", n, op.Kind, op.Path, got, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		return disk.Outcome{}
+	}
+	fs := disk.Inject(disk.New(running.mem), running.decide)
+	s = open(t, fs, cfg)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if crashes < 30 {
+		t.Errorf("the rebuilding makes %d changes of the disk", crashes)
+	}
+	t.Logf("crashed %d times", crashes)
 }
