@@ -100,7 +100,9 @@ func (s *space) float() error {
 	}
 	use, err := s.fs.GetDiskUsage(s.dir)
 	if err != nil || int64(use.AvailBytes) < s.reserve+s.ballast {
-		return nil // later, then
+		_, err := s.fs.Stat(s.fs.PathJoin(s.dir, ballastFile))
+		s.floating = err == nil // from before a start; otherwise later
+		return nil
 	}
 	f, err := s.fs.Create(s.fs.PathJoin(s.dir, ballastFile), vfs.WriteCategoryUnspecified)
 	if err != nil {
