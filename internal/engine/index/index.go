@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -33,7 +34,11 @@ type Config struct {
 
 // Index is an open index.
 type Index struct {
-	db *pebble.DB
+	db      *pebble.DB
+	disk    vfs.FS
+	dir     string
+	opts    *pebble.Options
+	damaged atomic.Bool // something read from the disk failed its check
 
 	applying sync.Mutex // held while a group is applied; guards the fields below
 	states   map[uint64]*State
@@ -100,24 +105,34 @@ func Open(disk vfs.FS, dir string, cfg Config) (x *Index, err error) {
 		FormatMajorVersion:          pebble.FormatColumnarBlocks,
 		Logger:                      pebbleLog{cfg.Logger, cfg.Fatal},
 	}
+	made := &Index{disk: disk, dir: dir, opts: opts, states: map[uint64]*State{}, ledgers: map[uint64]*Ledger{}}
+	opts.EventListener = &pebble.EventListener{DataCorruption: func(info pebble.DataCorruptionInfo) {
+		if made.damaged.CompareAndSwap(false, true) { // the reader gets an error; Pebble's default ends the process
+			opts.Logger.Errorf("damaged, and built again at the next start: %v", info)
+		}
+	}}
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		opts.Levels[i].BlockSize = 4 << 10
 	}
-	db, err := pebble.Open(dir, opts)
-	if err != nil {
-		if pebble.IsCorruptionError(err) || errors.Is(err, pebble.ErrDBDoesNotExist) || errors.Is(err, fs.ErrNotExist) {
+	if made.db, err = pebble.Open(dir, opts); err != nil {
+		// Pebble has words of its own for each kind of damage. What is not from the
+		// operating system is damage.
+		if _, system := errors.AsType[syscall.Errno](err); !system || errors.Is(err, fs.ErrNotExist) {
 			err = errors.Join(ErrDamaged, err)
 		}
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	x = &Index{db: db, states: map[uint64]*State{}, ledgers: map[uint64]*Ledger{}}
-	if err := x.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open index: %w", err), db.Close())
+	if err := made.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open index: %w", err), made.db.Close())
 	}
-	return x, nil
+	return made, nil
 }
+
+// Damaged reports whether something in the index's files failed its check. What
+// was asked for then failed with ErrDamaged.
+func (x *Index) Damaged() bool { return x.damaged.Load() }
 
 // load reads what is kept in memory.
 func (x *Index) load() error {

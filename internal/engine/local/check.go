@@ -203,7 +203,7 @@ func (c *checker) openIndex() {
 	}
 	x, err := index.Open(c.fs, dir, index.Config{ReadOnly: true, Cache: 8 << 20, Fatal: func(m string) { panic(indexFatal(m)) }})
 	if err == nil {
-		if err = x.Verify(); err != nil {
+		if err = x.Verify(c.ctx); err != nil {
 			_ = x.Close()
 		}
 	}

@@ -88,6 +88,19 @@ func (s *Store) open() (err error) {
 	if err := s.space.float(); err != nil {
 		s.cfg.Logger.Warn("no ballast for a full disk", "error", err)
 	}
+	err = s.load()
+	if errors.Is(err, index.ErrDamaged) {
+		s.cfg.Logger.Error("the index is damaged and is built again from the segments", "error", err)
+		if err = s.dropIndex(); err == nil {
+			err = s.load()
+		}
+	}
+	return err
+}
+
+// load opens the index, making an empty one if there is none, and the segments,
+// and replays what the index has not seen.
+func (s *Store) load() (err error) {
 	if s.index, err = openIndex(s.fs, s.dir, s.cfg, s.space.drop); err != nil {
 		return err
 	}
@@ -109,6 +122,18 @@ func (s *Store) open() (err error) {
 	return s.loadBuckets()
 }
 
+// dropIndex closes the index and removes it: nothing is in it that the segments do
+// not hold.
+func (s *Store) dropIndex() error {
+	var err error
+	if s.index != nil {
+		err = s.index.Close()
+		s.index = nil
+	}
+	dir := s.fs.PathJoin(s.dir, indexDir)
+	return errors.Join(err, s.fs.RemoveAll(dir), disk.SyncDir(s.fs, s.dir))
+}
+
 // unknown reports whether a segment is unreadable that the index has not seen, so
 // that nobody knows what it holds.
 func (s *Store) unknown(damage []segment.Damage) bool {
@@ -118,21 +143,13 @@ func (s *Store) unknown(damage []segment.Damage) bool {
 	})
 }
 
-// openIndex opens the index, or makes an empty one for replay to fill: when there
-// is none, and when the one that there is cannot be read.
+// openIndex opens the index, or makes an empty one if there is none.
 func openIndex(fs disk.FS, dir string, cfg Config, rescue func() bool) (*index.Index, error) {
 	dir = fs.PathJoin(dir, indexDir)
 	ic := cfg.Index
 	ic.Logger = cfg.Logger
 	if names, err := fs.List(dir); err == nil && len(names) > 0 {
-		x, err := index.Open(disk.Rescue(fs, rescue), dir, ic)
-		if !errors.Is(err, index.ErrDamaged) {
-			return x, err
-		}
-		cfg.Logger.Error("the index is damaged and is built again from the segments", "error", err)
-		if err := fs.RemoveAll(dir); err != nil {
-			return nil, err
-		}
+		return index.Open(disk.Rescue(fs, rescue), dir, ic)
 	}
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -191,6 +208,9 @@ func (s *Store) Close() error {
 		err := s.segs.Close()
 		if err == nil {
 			err = s.index.Flush()
+		}
+		if err == nil && s.index.Damaged() {
+			err = s.dropIndex() // the next start builds it again
 		}
 		if err == nil {
 			err = mark(s.fs, s.dir)
