@@ -3,6 +3,7 @@ package index
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/larder-cache/larder/internal/engine/segment"
 )
@@ -89,19 +90,38 @@ type DeadKey struct {
 // they are to be searched for.
 func (x *Index) Forget(id uint64, keys []DeadKey) error {
 	if keys == nil {
-		err := x.each([]byte{spaceHistory}, func(key, _ []byte) error {
-			keys = append(keys, DeadKey{binary.BigEndian.Uint64(key[1:]), append([]byte(nil), key[9:]...)})
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+		return x.forgetAll(id)
 	}
-	for len(keys) > 1000 {
-		if err := x.forget(id, keys[:1000], false); err != nil {
+	for len(keys) > forgetBatch {
+		if err := x.forget(id, keys[:forgetBatch], false); err != nil {
 			return err
 		}
-		keys = keys[1000:]
+		keys = keys[forgetBatch:]
+	}
+	return x.forget(id, keys, true)
+}
+
+// forgetBatch is how many keys are changed at once.
+const forgetBatch = 1000
+
+// forgetAll searches the histories for those that name the segment.
+func (x *Index) forgetAll(id uint64) error {
+	var keys []DeadKey
+	err := x.each([]byte{spaceHistory}, func(key, value []byte) error {
+		h, err := parseHistory(value)
+		if err != nil || h.Loc.Segment != id && !slices.Contains(h.Segments, id) {
+			return err
+		}
+		keys = append(keys, DeadKey{binary.BigEndian.Uint64(key[1:]), append([]byte(nil), key[9:]...)})
+		if len(keys) < forgetBatch {
+			return nil
+		}
+		err = x.forget(id, keys, false)
+		keys = keys[:0]
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	return x.forget(id, keys, true)
 }

@@ -202,3 +202,40 @@ func TestCrashWhileRebuilding(t *testing.T) {
 	}
 	t.Logf("crashed %d times", crashes)
 }
+
+// TestUnreadableSegment damages both copies of the header of a segment that was
+// being written: nobody knows what it held behind the index's checkpoint.
+func TestUnreadableSegment(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	cfg := local.Config{Reserve: -1, Segments: 1}
+	s := open(t, disk.New(mem), cfg)
+	if _, err := s.CreateBucket(t.Context(), "bucket", object.BucketConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "key", []byte("the old content"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, disk.New(mem), cfg)
+	put(t, s, "other", []byte("something"))
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "key", []byte("the new content"))
+	mem = mem.CrashClone(vfs.CrashCloneCfg{})
+	paths, data := segmentFiles(t, mem)
+	for _, at := range []int{10, 74} {
+		if err := write(mem, paths[1], at, data[1][at]^1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // and the second start says the same
+		s = open(t, disk.New(mem), cfg)
+		if got, err := get(s, "key", nil); !errors.Is(err, fault.Corrupt) {
+			t.Errorf("the key is %q, %v", got, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

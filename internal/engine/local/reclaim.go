@@ -184,7 +184,7 @@ func (s *Store) compact(ctx context.Context, victims []uint64) error {
 			break
 		}
 		left, err := s.evacuate(mover, id, false)
-		if errors.Is(err, segment.ErrDamaged) || errors.Is(err, index.ErrDamaged) {
+		if errors.Is(err, segment.ErrDamaged) || errors.Is(err, segment.ErrGone) || errors.Is(err, index.ErrDamaged) {
 			s.cfg.Logger.ErrorContext(ctx, "segment is damaged and stays", "segment", id, "error", err)
 			s.reclaim.damaged[id] = true
 			continue

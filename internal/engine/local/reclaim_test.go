@@ -232,3 +232,53 @@ func TestDamagedReaderHoldsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestFenceOutlivesItsSegment removes a segment that a fence ended, then the index:
+// the fence, which is found again, stops nothing.
+func TestFenceOutlivesItsSegment(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	cfg := local.Config{Reserve: -1, Segments: 1, SegmentSize: 64 << 10}
+	s := open(t, disk.New(mem), cfg)
+	if _, err := s.CreateBucket(t.Context(), "bucket", object.BucketConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "first", random(3000, 1))
+	mem = mem.CrashClone(vfs.CrashCloneCfg{})
+	s = open(t, disk.New(mem), cfg)
+	put(t, s, "kept", random(40_000, 2)) // behind the fence
+	remove(t, s, "first")
+	if _, err := s.UpdateBucket(t.Context(), "bucket", func(*object.BucketConfig) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	restart := func() {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, disk.New(mem), cfg)
+	}
+	restart()
+	if err := s.Reclaim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if paths, _ := segmentFiles(t, mem); strings.HasSuffix(paths[0], "01.seg") {
+		t.Fatal("the fenced segment is still there")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := withoutIndexIn(mem, "/store"); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, disk.New(mem), cfg)
+	for i := range 3 { // enough small segments to be made one
+		put(t, s, fmt.Sprint("small", i), []byte("x"))
+		restart()
+	}
+	if err := s.Reclaim(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -18,7 +18,8 @@ type replayer struct {
 	index *index.Index
 	log   *slog.Logger
 
-	lostAll bool // records are lost, and nobody knows whose
+	unreadable []uint64 // segments of which not even the header can be read
+	lostAll    bool     // records are lost, and nobody knows whose
 }
 
 // replayBatch is how many records are applied at once.
@@ -36,6 +37,9 @@ func (r *replayer) run() error {
 		}
 		replayed = replayed || did
 	}
+	if err := r.missing(ids); err != nil {
+		return err
+	}
 	if r.lostAll {
 		if err := r.index.LoseAll(); err != nil {
 			return err
@@ -45,6 +49,30 @@ func (r *replayer) run() error {
 		return nil
 	}
 	return r.index.Sweep()
+}
+
+// missing looks at the segments that cannot be scanned. Nobody knows what one held
+// behind its checkpoint. What is not there at all is forgotten: a fence may outlive
+// the segment that it ended.
+func (r *replayer) missing(ids []uint64) error {
+	_, all := r.index.Suspect()
+	for _, id := range r.unreadable {
+		if state, known := r.index.State(id); !known || !state.Sealed || state.Applied < state.End {
+			r.lostAll = r.lostAll || !all // what was written since an earlier start said so is not lost
+		}
+	}
+	for id, state := range r.index.States() {
+		_, there := slices.BinarySearch(ids, id)
+		if there || state.Doomed || slices.Contains(r.unreadable, id) {
+			continue
+		}
+		r.lostAll = r.lostAll || !state.Sealed
+		r.log.Warn("segment is not there", "segment", id)
+		if err := r.index.Forget(id, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // segment replays one segment from its checkpoint, and fences it if nothing

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -111,10 +110,13 @@ func (s *Store) load() (err error) {
 	if err != nil {
 		return err
 	}
+	r := replayer{segs: s.segs, index: s.index, log: s.cfg.Logger}
 	for _, d := range damage {
 		s.cfg.Logger.Error("segment is damaged", "segment", d.Segment, "what", d.What)
+		if d.Unreadable {
+			r.unreadable = append(r.unreadable, d.Segment)
+		}
 	}
-	r := replayer{segs: s.segs, index: s.index, log: s.cfg.Logger, lostAll: s.unknown(damage)}
 	if err := r.run(); err != nil {
 		return err
 	}
@@ -132,15 +134,6 @@ func (s *Store) dropIndex() error {
 	}
 	dir := s.fs.PathJoin(s.dir, indexDir)
 	return errors.Join(err, s.fs.RemoveAll(dir), disk.SyncDir(s.fs, s.dir))
-}
-
-// unknown reports whether a segment is unreadable that the index has not seen, so
-// that nobody knows what it holds.
-func (s *Store) unknown(damage []segment.Damage) bool {
-	return slices.ContainsFunc(damage, func(d segment.Damage) bool {
-		_, known := s.index.State(d.Segment)
-		return d.Unreadable && !known
-	})
 }
 
 // openIndex opens the index, or makes an empty one if there is none.
