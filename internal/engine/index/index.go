@@ -267,6 +267,13 @@ func (x *Index) State(id uint64) (s State, ok bool) {
 	return State{}, false
 }
 
+// Knows reports whether all records of a segment that is written no more were
+// applied.
+func (x *Index) Knows(id uint64) bool {
+	s, ok := x.State(id)
+	return ok && s.Sealed && s.Applied >= s.End
+}
+
 // States returns what is known of all segments.
 func (x *Index) States() map[uint64]State {
 	x.mu.RLock()

@@ -100,8 +100,8 @@ func (x *Index) Buckets(visit func(name string, attrs []byte) error) error {
 	})
 }
 
-// References visits every record that the index refers to. seq is 0 for an
-// extent; its key is its owner's.
+// References visits every record that the index refers to, tombstones included.
+// seq is 0 for an extent; its key is its owner's.
 func (x *Index) References(visit func(incarnation uint64, key []byte, seq uint64, loc segment.Location) error) error {
 	err := x.each([]byte{spaceObject}, func(key, value []byte) error {
 		e, err := parseEntry(value)
@@ -112,6 +112,16 @@ func (x *Index) References(visit func(incarnation uint64, key []byte, seq uint64
 			return fmt.Errorf("%w: attributes of an entry", ErrDamaged)
 		}
 		return visit(binary.BigEndian.Uint64(key[1:]), key[9:], e.Seq, e.Loc)
+	})
+	if err != nil {
+		return err
+	}
+	err = x.each([]byte{spaceHistory}, func(key, value []byte) error {
+		h, err := parseHistory(value)
+		if err != nil || h.Seq == 0 {
+			return err
+		}
+		return visit(binary.BigEndian.Uint64(key[1:]), key[9:], h.Seq, h.Loc)
 	})
 	if err != nil {
 		return err

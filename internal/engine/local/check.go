@@ -64,7 +64,7 @@ func (r *Report) Damaged() bool {
 func Check(ctx context.Context, fsys disk.FS, dir string, opts CheckOptions) (Report, error) {
 	c := &checker{
 		ctx: ctx, fs: fsys, dir: dir, opts: opts, names: map[uint64]string{}, fences: map[uint64]int64{},
-		keys: map[string]lostKey{}, bad: map[uint64]bool{},
+		keys: map[string]lostKey{}, bad: map[uint64]bool{}, unreadable: map[uint64]bool{},
 	}
 	err := c.run()
 	if err == nil && opts.Repair && c.report.Damaged() {
@@ -92,17 +92,18 @@ type checker struct {
 	opts   CheckOptions
 	report Report
 
-	format format
-	segs   *segment.Set
-	index  *index.Index // nil if it cannot be read
-	rotten bool         // the index must be rebuilt
-	names  map[uint64]string
-	fences map[uint64]int64
-	keys   map[string]lostKey
-	bad    map[uint64]bool // damaged segments
-	bodies []damagedBody   // of the segment that is being read
-	done   int64
-	total  int64
+	format     format
+	segs       *segment.Set
+	index      *index.Index // nil if it cannot be read
+	rotten     bool         // the index must be rebuilt
+	names      map[uint64]string
+	fences     map[uint64]int64
+	keys       map[string]lostKey
+	bad        map[uint64]bool // damaged segments
+	unreadable map[uint64]bool // of them, those of which nothing can be read; true if the index knows what they held
+	bodies     []damagedBody   // of the segment that is being read
+	done       int64
+	total      int64
 }
 
 func (c *checker) damage(f Finding) {
@@ -137,11 +138,15 @@ func (c *checker) run() error {
 	defer func() { _ = c.segs.Close() }()
 	for _, d := range damaged {
 		c.damage(Finding{What: "segment " + d.What, Segment: d.Segment})
-		c.rotten = c.rotten || d.Unreadable
 	}
 	c.openIndex()
+	for _, d := range damaged {
+		if d.Unreadable {
+			c.unreadable[d.Segment] = c.index != nil && c.index.Knows(d.Segment)
+		}
+	}
 	if c.index != nil {
-		defer func() { _ = c.index.Close() }()
+		defer func() { _, c.index = c.index.Close(), nil }()
 	}
 	if err := c.segments(); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/engine/disk"
 	"github.com/larder-cache/larder/internal/engine/index"
+	"github.com/larder-cache/larder/internal/engine/segment"
 	"github.com/larder-cache/larder/internal/fault"
 	"github.com/larder-cache/larder/internal/object"
 )
@@ -28,6 +29,9 @@ func (c *checker) repair() error {
 			return err
 		}
 	}
+	if err := c.setAside(); err != nil {
+		return err
+	}
 	cfg := c.opts.Config
 	cfg.Index.Fatal = nil
 	s, err := Open(c.fs, c.dir, cfg)
@@ -36,6 +40,26 @@ func (c *checker) repair() error {
 	}
 	err = c.mend(s)
 	return errors.Join(err, s.Close())
+}
+
+// setAside renames the segments of which nothing can be read: whoever deletes them
+// decides to. An index knows what they held, and whose; without one nobody does.
+func (c *checker) setAside() error {
+	for id, known := range c.unreadable {
+		name, err := c.segs.SetAside(id)
+		if err != nil {
+			return err
+		}
+		for i := range c.report.Findings {
+			if f := &c.report.Findings[i]; f.Segment == id && f.Key == "" {
+				f.Repaired = "it was renamed to " + name
+			}
+		}
+		if c.rotten || !known {
+			c.note(Finding{What: "keys that nobody can name have lost their newest state", Segment: id, Repaired: "an older state, or none, counts now"})
+		}
+	}
+	return nil
 }
 
 func (c *checker) mend(s *Store) error {
@@ -117,8 +141,11 @@ func (c *checker) mendKey(s *Store, k lostKey) error {
 		return c.mendObject(s, k.incarnation, k.key)
 	}
 	e, ok, err := s.index.Object(index.System, k.key)
-	if err != nil || !ok || len(k.key) == 0 {
+	if err != nil || len(k.key) == 0 {
 		return err
+	}
+	if !ok {
+		return s.append(s.systemDelete(k.key)) // the record that said so may be the one that is damaged
 	}
 	switch k.key[0] {
 	case index.BucketKey, index.UploadKey:
@@ -134,14 +161,19 @@ func (c *checker) mendKey(s *Store, k lostKey) error {
 }
 
 func (c *checker) mendObject(s *Store, incarnation uint64, key []byte) error {
-	name, ok := c.names[incarnation]
-	if !ok {
-		return nil
+	_, found, err := s.index.Object(incarnation, key)
+	if err != nil {
+		return err
 	}
+	if !found { // the record that said so may be the one that is damaged
+		return s.append(&segment.Record{Header: segment.Header{
+			Kind: segment.Delete, Incarnation: incarnation, Key: key, Seq: s.seq.Add(1),
+		}})
+	}
+	name, ok := c.names[incarnation]
 	bucket, k := object.BucketName(name), object.Key(key)
-	err := s.readWhole(c.ctx, bucket, k)
-	if !errors.Is(err, fault.Corrupt) {
-		return nil // it is whole, or was gone before
+	if !ok || !errors.Is(s.readWhole(c.ctx, bucket, k), fault.Corrupt) {
+		return nil // it is whole
 	}
 	if err := s.Delete(c.ctx, object.DeleteRequest{Bucket: bucket, Key: k}); err != nil {
 		return fmt.Errorf("remove damaged %s: %w", path(bucket, k), err)
@@ -173,11 +205,9 @@ func (c *checker) leaveDamaged(s *Store) error {
 		if !known || !state.Sealed || state.Doomed {
 			continue
 		}
-		left, err := s.evacuate(mover, id, true)
-		if err != nil {
+		if _, err := s.evacuate(mover, id, true); err != nil {
 			return errors.Join(err, mover.Seal())
 		}
-		s.reclaim.doomed[id] = left
 		emptied = append(emptied, id)
 	}
 	return s.letGo(c.ctx, mover, emptied)

@@ -57,9 +57,7 @@ func (r *replayer) run() error {
 func (r *replayer) missing(ids []uint64) error {
 	_, all := r.index.Suspect()
 	for _, id := range r.unreadable {
-		if state, known := r.index.State(id); !known || !state.Sealed || state.Applied < state.End {
-			r.lostAll = r.lostAll || !all // what was written since an earlier start said so is not lost
-		}
+		r.lostAll = r.lostAll || !r.index.Knows(id) && !all // what was written since an earlier start said so is not lost
 	}
 	for id, state := range r.index.States() {
 		_, there := slices.BinarySearch(ids, id)

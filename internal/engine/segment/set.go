@@ -201,6 +201,16 @@ func parseName(name string) (uint64, bool) {
 	return id, err == nil && id > 0
 }
 
+// SetAside renames a segment that cannot be read, so that it is none any more, and
+// returns its new name.
+func (s *Set) SetAside(id uint64) (name string, err error) {
+	name = s.path(id) + ".unreadable"
+	if err := s.fs.Rename(s.path(id), name); err != nil {
+		return "", fmt.Errorf("set segment %d aside: %w", id, err)
+	}
+	return s.fs.PathBase(name), disk.SyncDir(s.fs, s.dir)
+}
+
 // IDs returns the segments in ascending order.
 func (s *Set) IDs() []uint64 {
 	s.mu.Lock()
