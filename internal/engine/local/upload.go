@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"slices"
 
@@ -133,14 +134,20 @@ func (s *Store) abortUploads(b *bucket) error {
 		return err
 	}
 	var recs []*segment.Record
-	for ok := it.First(); ok; ok = it.Next() {
-		recs = append(recs, s.systemDelete(slices.Clone(it.Key())))
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		if recs = append(recs, s.systemDelete(slices.Clone(it.Key()))); len(recs) == abortBatch {
+			err = s.append(recs...)
+			recs = nil
+		}
 	}
-	if err := it.Close(); err != nil || len(recs) == 0 {
+	if err = errors.Join(err, it.Close()); err != nil || len(recs) == 0 {
 		return err
 	}
 	return s.append(recs...)
 }
+
+// abortBatch is how many uploads are ended at once.
+const abortBatch = 1000
 
 // CompleteUpload implements object.Store.
 func (s *Store) CompleteUpload(_ context.Context, req object.CompleteRequest) (object.Info, error) {

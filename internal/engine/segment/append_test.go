@@ -64,3 +64,34 @@ func TestAppendWaitsForItsOwnGroup(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A directory fits into a record however many records one Append has.
+func TestDirectoriesOfALargeAppend(t *testing.T) {
+	s := set(t, disk.New(vfs.NewMem()))
+	recs := make([]*segment.Record, 16_000)
+	for i := range recs {
+		recs[i] = record(fmt.Sprintf("%01080d", i), nil)
+	}
+	if err := s.Append(recs...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(record("next", nil)); err != nil {
+		t.Fatal(err)
+	}
+	found, listed := 0, 0
+	scan, err := s.Scan(1, 0, 0, func(f *segment.Found) error {
+		if found++; f.Kind == segment.Directory {
+			_, _, _ = segment.ParseDirectory(f.Attrs, func(segment.Listed) { listed++ })
+		}
+		return nil
+	})
+	if err != nil || len(scan.Holes) > 0 {
+		t.Errorf("holes %+v, %v", scan.Holes, err)
+	}
+	if found < len(recs) || listed < len(recs)-512 {
+		t.Errorf("found %d records, and %d in directories", found, listed)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

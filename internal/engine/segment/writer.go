@@ -191,7 +191,7 @@ func (s *Set) Fence(id uint64, end int64, found []Listed) {
 	s.fences = append(s.fences, fence{segment: id, end: end, listed: listed})
 }
 
-// write encodes and writes the records of a group, and a directory when one is
+// write encodes and writes the records of a group, and directories as they fall
 // due.
 func (w *writer) write(group []*op) error {
 	for _, o := range group {
@@ -199,10 +199,13 @@ func (w *writer) write(group []*op) error {
 			if err := w.put(r); err != nil {
 				return err
 			}
+			if w.count < directoryLimit || r.Flags&Chained != 0 {
+				continue
+			}
+			if err := w.putDirectory(0); err != nil {
+				return err
+			}
 		}
-	}
-	if w.count >= directoryLimit {
-		return w.putDirectory(0)
 	}
 	return nil
 }
