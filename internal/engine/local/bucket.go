@@ -100,8 +100,11 @@ func (s *Store) parseBucket(name object.BucketName, attrs []byte) (*bucket, erro
 // bucket returns a bucket, or NotFound.
 func (s *Store) bucket(op string, name object.BucketName) (*bucket, error) {
 	s.mu.RLock()
-	b, lost := s.buckets[name], s.lostBuckets[name]
+	b, lost, closed := s.buckets[name], s.lostBuckets[name], s.closed
 	s.mu.RUnlock()
+	if closed {
+		return nil, &fault.Error{Kind: fault.Unavailable, Noun: fault.Store, Op: op, Name: string(name), Err: segment.ErrClosed}
+	}
 	if lost {
 		return nil, &fault.Error{Kind: fault.Corrupt, Noun: fault.Bucket, Op: op, Name: string(name), Err: index.ErrLost}
 	}

@@ -125,14 +125,15 @@ func mark(fsys disk.FS, dir string) error {
 	return disk.WriteFile(fsys, dir, cleanFile, []byte(cleanText))
 }
 
-// unmark notes that the store is in use.
-func unmark(fsys disk.FS, dir string) error {
-	err := fsys.Remove(fsys.PathJoin(dir, cleanFile))
+// unmark notes that the store is in use, and returns whether it had been closed in
+// order.
+func unmark(fsys disk.FS, dir string) (clean bool, err error) {
+	err = fsys.Remove(fsys.PathJoin(dir, cleanFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return disk.SyncDir(fsys, dir)
+	return true, disk.SyncDir(fsys, dir)
 }

@@ -282,3 +282,50 @@ func TestFenceOutlivesItsSegment(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestCloseDuringAWrite closes a store while a body is on its way: nothing of it is
+// kept for ever.
+func TestCloseDuringAWrite(t *testing.T) {
+	mem := vfs.NewMem()
+	cfg := local.Config{Reserve: -1, Segments: 1, ExtentSize: 64 << 10, SegmentSize: 80 << 10}
+	s := open(t, disk.New(mem), cfg)
+	if _, err := s.CreateBucket(t.Context(), "bucket", object.BucketConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	body := random(300_000, 1)
+	errGone := errors.New("gone")
+	r, w := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Put(noContext{}, object.PutRequest{Bucket: "bucket", Key: "key", Content: &content{Reader: r}, Size: 1 << 20})
+		ended <- err
+	}()
+	if _, err := w.Write(body); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.CloseWithError(errGone)
+	if err := <-ended; !errors.Is(err, errGone) {
+		t.Errorf("the write: %v", err)
+	}
+	if _, err := s.Head(t.Context(), "bucket", "key"); !errors.Is(err, fault.Unavailable) {
+		t.Errorf("a read of the closed store: %v", err)
+	}
+	s = open(t, disk.New(mem), cfg)
+	for range 3 {
+		if err := s.Reclaim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paths, data := segmentFiles(t, mem)
+	for i := range paths {
+		if bytes.Contains(data[i], body[1000:1100]) || bytes.Contains(data[i], body[130_000:130_100]) {
+			t.Errorf("%s holds what was never committed", paths[i])
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

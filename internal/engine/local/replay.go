@@ -26,29 +26,23 @@ type replayer struct {
 const replayBatch = 1000
 
 // run replays newer segments first, so that a fence is known before the segment
-// that it ends.
-func (r *replayer) run() error {
+// that it ends. replayed is false if there was nothing.
+func (r *replayer) run() (replayed bool, err error) {
 	ids := r.segs.IDs()
-	replayed := false
 	for _, id := range slices.Backward(ids) {
 		did, err := r.segment(id)
 		if err != nil {
-			return fmt.Errorf("replay segment %d: %w", id, err)
+			return false, fmt.Errorf("replay segment %d: %w", id, err)
 		}
 		replayed = replayed || did
 	}
 	if err := r.missing(ids); err != nil {
-		return err
+		return false, err
 	}
 	if r.lostAll {
-		if err := r.index.LoseAll(); err != nil {
-			return err
-		}
+		err = r.index.LoseAll()
 	}
-	if !replayed {
-		return nil
-	}
-	return r.index.Sweep()
+	return replayed, err
 }
 
 // missing looks at the segments that cannot be scanned. Nobody knows what one held

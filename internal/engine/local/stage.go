@@ -221,7 +221,6 @@ func (st *staged) commit() {
 // abandon ends staging and forgets what was staged.
 func (st *staged) abandon() {
 	if st.stage != 0 {
-		st.store.endStage(st.stage)
 		st.store.dropStage(st.stage)
 		st.stage = 0
 	}

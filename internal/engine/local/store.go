@@ -35,9 +35,10 @@ type Store struct {
 	mu          sync.RWMutex // guards the fields below
 	buckets     map[object.BucketName]*bucket
 	lostBuckets map[object.BucketName]bool // damaged: refused until a repair
+	closed      bool
 
-	stageMu sync.Mutex // guards stages
-	stages  map[uint64]struct{}
+	stageMu sync.Mutex          // guards stages; the index is used under it
+	stages  map[uint64]struct{} // of bodies on their way; nil when the store is closed
 
 	reclaiming sync.Mutex // held by Reclaim; guards reclaim; disk and index are used under it
 	reclaim    reclaimer
@@ -80,26 +81,28 @@ func (s *Store) open() (err error) {
 	if s.lock, s.format, err = prepare(s.fs, s.dir); err != nil {
 		return err
 	}
-	if err := unmark(s.fs, s.dir); err != nil {
+	clean, err := unmark(s.fs, s.dir)
+	if err != nil {
 		return err
 	}
 	s.space = newSpace(s.fs, s.dir, s.cfg.Reserve)
 	if err := s.space.float(); err != nil {
 		s.cfg.Logger.Warn("no ballast for a full disk", "error", err)
 	}
-	err = s.load()
+	err = s.load(clean)
 	if errors.Is(err, index.ErrDamaged) {
 		s.cfg.Logger.Error("the index is damaged and is built again from the segments", "error", err)
 		if err = s.dropIndex(); err == nil {
-			err = s.load()
+			err = s.load(false)
 		}
 	}
 	return err
 }
 
 // load opens the index, making an empty one if there is none, and the segments,
-// and replays what the index has not seen.
-func (s *Store) load() (err error) {
+// and replays what the index has not seen. clean says that there is nothing, nor
+// anything that belongs to nobody.
+func (s *Store) load(clean bool) (err error) {
 	if s.index, err = openIndex(s.fs, s.dir, s.cfg, s.space.drop); err != nil {
 		return err
 	}
@@ -117,7 +120,11 @@ func (s *Store) load() (err error) {
 			r.unreadable = append(r.unreadable, d.Segment)
 		}
 	}
-	if err := r.run(); err != nil {
+	replayed, err := r.run()
+	if err == nil && (replayed || !clean) {
+		err = s.index.Sweep()
+	}
+	if err != nil {
 		return err
 	}
 	s.seq.Store(s.index.Seq())
@@ -198,7 +205,13 @@ func (s *Store) apply(g *segment.Group) error {
 // returned.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
 		err := s.segs.Close()
+		if err == nil {
+			err = s.dropStages()
+		}
 		if err == nil {
 			err = s.index.Flush()
 		}
@@ -233,7 +246,9 @@ func (s *Store) beginStage() uint64 {
 	id := s.seq.Add(1)
 	s.stageMu.Lock()
 	defer s.stageMu.Unlock()
-	s.stages[id] = struct{}{}
+	if s.stages != nil {
+		s.stages[id] = struct{}{}
+	}
 	return id
 }
 
@@ -244,9 +259,28 @@ func (s *Store) endStage(id uint64) {
 }
 
 // dropStage forgets the extents of a body that was not committed. What it cannot
-// forget now, the next start does.
+// forget now, a start after a crash does.
 func (s *Store) dropStage(id uint64) {
+	s.stageMu.Lock()
+	defer s.stageMu.Unlock()
+	if _, ok := s.stages[id]; !ok {
+		return // Close did
+	}
+	delete(s.stages, id)
 	if err := s.index.DropStage(id); err != nil {
 		s.cfg.Logger.Error("extents of an unfinished body stay until the next start", "stage", id, "error", err)
 	}
+}
+
+// dropStages forgets the extents of bodies that are on their way and come too late.
+// Those of a body that was committed just now are its key's already.
+func (s *Store) dropStages() error {
+	s.stageMu.Lock()
+	defer s.stageMu.Unlock()
+	late := len(s.stages) > 0
+	s.stages = nil
+	if !late {
+		return nil
+	}
+	return s.index.Sweep()
 }
