@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -34,7 +35,7 @@ func (s *Store) Copy(ctx context.Context, req object.CopyRequest) (object.Info, 
 	}
 	var info object.Info
 	if from == to && req.SourceKey == req.Key && req.Digest == nil {
-		info, err = s.restate(to, &req)
+		info, err = s.restate(ctx, to, &req)
 	} else {
 		info, err = s.copy(ctx, from, to, &req)
 	}
@@ -79,31 +80,68 @@ func override(info *object.Info, req *object.CopyRequest) {
 }
 
 // restate copies an object onto itself.
-func (s *Store) restate(b *bucket, req *object.CopyRequest) (object.Info, error) {
+func (s *Store) restate(ctx context.Context, b *bucket, req *object.CopyRequest) (info object.Info, err error) {
+	err = s.rewrite(ctx, b, req.Key, func(memory []byte) error {
+		var body index.Body
+		var rec *segment.Record
+		info, body, rec, err = s.again(b, req.Key, memory)
+		if err != nil {
+			return err
+		}
+		if err := req.SourceIf.CheckRead(&info); err != nil {
+			return err
+		}
+		if err := req.If.CheckWrite(req.Key, &info); err != nil {
+			return err
+		}
+		current := info
+		override(&info, req)
+		return s.write(b, &current, &info, &body, rec)
+	})
+	return info, err
+}
+
+// errGrown says that a record holds more than memory was taken for.
+var errGrown = errors.New("the record has grown")
+
+// rewrite calls do with the key locked and with memory for the body that its record
+// holds, which is taken before: nobody waits for memory with a key locked.
+func (s *Store) rewrite(ctx context.Context, b *bucket, key object.Key, do func(memory []byte) error) error {
+	for {
+		_, body, e, err := s.lookup(b, key)
+		if err != nil {
+			return err
+		}
+		size := 0
+		if body.Shape == index.Inline {
+			size = int(e.Loc.BodyLen)
+		}
+		buf, err := s.memory.wait(ctx, size)
+		if err != nil {
+			return err
+		}
+		err = s.locked(b, key, func() error { return do(buf.b) })
+		s.memory.give(buf)
+		if !errors.Is(err, errGrown) {
+			return err
+		}
+	}
+}
+
+// locked calls do with the bucket held open and the key locked.
+func (s *Store) locked(b *bucket, key object.Key, do func() error) error {
 	leave, err := b.enter()
 	if err != nil {
-		return object.Info{}, err
+		return err
 	}
 	defer leave()
-	defer s.locks.lock(b.incarnation, []byte(req.Key))()
-	info, body, rec, err := s.again(b, req.Key)
-	if err != nil {
-		return object.Info{}, err
-	}
-	if err := req.SourceIf.CheckRead(&info); err != nil {
-		return object.Info{}, err
-	}
-	if err := req.If.CheckWrite(req.Key, &info); err != nil {
-		return object.Info{}, err
-	}
-	current := info
-	override(&info, req)
-	return info, s.write(b, &current, &info, &body, rec)
+	defer s.locks.lock(b.incarnation, []byte(key))()
+	return do()
 }
 
 // again makes a record of the same content that an object has now. What is in
-// the record is copied; extents and parts are not. The key is locked.
-func (s *Store) again(b *bucket, key object.Key) (info object.Info, body index.Body, rec *segment.Record, err error) {
+// the record is copied into memory; extents and parts are not. The key is locked.
+func (s *Store) again(b *bucket, key object.Key, memory []byte) (info object.Info, body index.Body, rec *segment.Record, err error) {
 	err = s.retry(func() error {
 		s.lookups.RLock()
 		var e index.Entry
@@ -119,12 +157,16 @@ func (s *Store) again(b *bucket, key object.Key) (info object.Info, body index.B
 			s.lookups.RUnlock()
 			return nil
 		}
+		if int(e.Loc.BodyLen) > len(memory) {
+			s.lookups.RUnlock()
+			return errGrown
+		}
 		p, err := s.pin(e.Loc)
 		s.lookups.RUnlock()
 		if err != nil {
 			return err
 		}
-		rec.Body, err = s.readAll(p)
+		rec.Body, err = s.readAll(p, memory[:0])
 		rec.Sums = segment.AppendSums(nil, rec.Body)
 		return err
 	})
@@ -132,28 +174,24 @@ func (s *Store) again(b *bucket, key object.Key) (info object.Info, body index.B
 }
 
 // SetTags implements object.Store.
-func (s *Store) SetTags(_ context.Context, bucket object.BucketName, key object.Key, tags []object.Tag) error {
+func (s *Store) SetTags(ctx context.Context, bucket object.BucketName, key object.Key, tags []object.Tag) error {
 	const op = "set tags"
 	b, err := s.bucket(op, bucket)
 	if err != nil {
 		return err
 	}
-	return wrap(op, fault.Object, path(bucket, key), s.setTags(b, key, tags))
+	return wrap(op, fault.Object, path(bucket, key), s.setTags(ctx, b, key, tags))
 }
 
-func (s *Store) setTags(b *bucket, key object.Key, tags []object.Tag) error {
-	leave, err := b.enter()
-	if err != nil {
-		return err
-	}
-	defer leave()
-	defer s.locks.lock(b.incarnation, []byte(key))()
-	info, body, rec, err := s.again(b, key)
-	if err != nil {
-		return err
-	}
-	info.Tags = slices.Clone(tags)
-	rec.Seq = s.seq.Add(1) // the version stays, and this record of it is the newest
-	rec.Attrs = appendInfo(index.AppendBody(nil, &body), &info)
-	return s.append(rec)
+func (s *Store) setTags(ctx context.Context, b *bucket, key object.Key, tags []object.Tag) error {
+	return s.rewrite(ctx, b, key, func(memory []byte) error {
+		info, body, rec, err := s.again(b, key, memory)
+		if err != nil {
+			return err
+		}
+		info.Tags = slices.Clone(tags)
+		rec.Seq = s.seq.Add(1) // the version stays, and this record of it is the newest
+		rec.Attrs = appendInfo(index.AppendBody(nil, &body), &info)
+		return s.append(rec)
+	})
 }

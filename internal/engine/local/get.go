@@ -37,15 +37,14 @@ func (s *Store) retry(look func() error) error {
 	return err
 }
 
-// readAll returns a record's whole body.
-func (s *Store) readAll(p pinned) ([]byte, error) {
+// readAll appends a record's whole body to body, which is empty.
+func (s *Store) readAll(p pinned, body []byte) ([]byte, error) {
 	r := s.reader()
 	defer s.readers.Put(r)
 	if err := r.Open(p.seg, p.loc, 0); err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	body := make([]byte, 0, p.loc.BodyLen)
 	for len(body) < int(p.loc.BodyLen) {
 		b, err := r.Block(int64(len(body)))
 		if err != nil {

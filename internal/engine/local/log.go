@@ -81,7 +81,7 @@ func (l *log) Latest(context.Context) (uint64, []byte, error) {
 			return err
 		}
 		gen = g
-		doc, err = l.store.readAll(p)
+		doc, err = l.store.readAll(p, make([]byte, 0, p.loc.BodyLen))
 		return err
 	})
 	if err != nil {

@@ -45,6 +45,9 @@ func TestSlowSendersHangNobody(t *testing.T) {
 	if err := put("after", 4, strings.NewReader("more")); !errors.Is(err, fault.Busy) {
 		t.Errorf("a write without memory: %v", err)
 	}
+	if err := store.SetTags(t.Context(), "plain", "before", []object.Tag{{Key: "k", Value: "v"}}); !errors.Is(err, fault.Busy) {
+		t.Errorf("tags, with which the body is written again, without memory: %v", err)
+	}
 	reader, err := store.Get(t.Context(), object.GetRequest{Bucket: "plain", Key: "before"})
 	if err != nil {
 		t.Fatal(err)
