@@ -17,6 +17,7 @@ type tx struct {
 	x       *Index
 	batch   *pebble.Batch
 	changed map[string][]byte // nil: deleted
+	written map[string]bool   // of them, extents and objects that were set, also if they are deleted again
 	states  map[uint64]*State
 	ledgers map[uint64]*Ledger
 	gone    map[uint64]bool // segment states to forget
@@ -27,7 +28,7 @@ type tx struct {
 
 func (x *Index) begin() *tx {
 	return &tx{
-		x: x, batch: x.db.NewBatch(), changed: map[string][]byte{},
+		x: x, batch: x.db.NewBatch(), changed: map[string][]byte{}, written: map[string]bool{},
 		states: map[uint64]*State{}, ledgers: map[uint64]*Ledger{}, seq: x.seq,
 	}
 }
@@ -41,7 +42,11 @@ func (t *tx) get(key []byte) ([]byte, error) {
 
 func (t *tx) set(key, value []byte) error {
 	t.x.note(key)
-	t.changed[string(key)] = value
+	k := string(key)
+	t.changed[k] = value
+	if key[0] == spaceExtent || key[0] == spaceObject {
+		t.written[k] = true
+	}
 	return t.batch.Set(key, value, nil)
 }
 
@@ -96,6 +101,12 @@ func (t *tx) commit() error {
 		}
 	}
 	for inc, l := range t.ledgers {
+		if *l == (Ledger{}) { // buckets come and go
+			if err := t.batch.Delete(appendKey(nil, spaceLedger, inc, nil), nil); err != nil {
+				return err
+			}
+			continue
+		}
 		v := binary.LittleEndian.AppendUint64(nil, uint64(l.Objects))
 		v = binary.LittleEndian.AppendUint64(v, uint64(l.Bytes))
 		if err := t.batch.Set(appendKey(nil, spaceLedger, inc, nil), v, nil); err != nil {
@@ -122,7 +133,13 @@ func (t *tx) publish() {
 	for id := range t.gone {
 		delete(t.x.states, id)
 	}
-	maps.Copy(t.x.ledgers, t.ledgers)
+	for inc, l := range t.ledgers {
+		if *l == (Ledger{}) {
+			delete(t.x.ledgers, inc)
+		} else {
+			t.x.ledgers[inc] = l
+		}
+	}
 	t.x.seq = max(t.x.seq, t.seq)
 	t.x.lost += t.lost
 }
@@ -392,7 +409,8 @@ func (t *tx) eachChanged(prefix []byte, visit func(key, value []byte) error) err
 	if err != nil {
 		return err
 	}
-	for key, value := range t.changed {
+	for key := range t.written { // not all that changed: what goes with one object may be a million deletions
+		value := t.changed[key]
 		if value == nil || !strings.HasPrefix(key, string(prefix)) {
 			continue
 		}

@@ -25,6 +25,10 @@ type reclaimer struct {
 const (
 	moveBytes   = 4 << 20 // copied at once
 	moveRecords = 256
+
+	// maxRemembered bounds the keys kept of the segments that are on their way out;
+	// those of further ones are searched for.
+	maxRemembered = 1 << 20
 )
 
 // Reclaim gives back the space of what is dead, as far as that is worth while:
@@ -179,11 +183,15 @@ func (s *Store) compact(ctx context.Context, victims []uint64) error {
 	mover := s.segs.Mover()
 	var emptied []uint64
 	keys := map[uint64][]index.DeadKey{}
+	room := maxRemembered
+	for _, left := range s.reclaim.doomed {
+		room -= len(left)
+	}
 	for _, id := range victims {
 		if ctx.Err() != nil {
 			break
 		}
-		left, err := s.evacuate(mover, id, false)
+		left, err := s.evacuate(mover, id, room, false)
 		if errors.Is(err, segment.ErrDamaged) || errors.Is(err, segment.ErrGone) || errors.Is(err, index.ErrDamaged) {
 			s.cfg.Logger.ErrorContext(ctx, "segment is damaged and stays", "segment", id, "error", err)
 			s.reclaim.damaged[id] = true
@@ -193,6 +201,7 @@ func (s *Store) compact(ctx context.Context, victims []uint64) error {
 			return errors.Join(err, mover.Seal())
 		}
 		emptied, keys[id] = append(emptied, id), left
+		room -= len(left)
 	}
 	maps.Copy(s.reclaim.doomed, keys)
 	return s.letGo(ctx, mover, emptied)
@@ -216,9 +225,10 @@ func (s *Store) letGo(ctx context.Context, mover *segment.Mover, emptied []uint6
 	return s.removeDoomed()
 }
 
-// evacuate copies what lives in a segment and returns the keys in it. It stops at
-// damage, which may be needed still, unless force is given: then that stays behind.
-func (s *Store) evacuate(mover *segment.Mover, id uint64, force bool) (left []index.DeadKey, err error) {
+// evacuate copies what lives in a segment and returns the keys in it, nil if they
+// are more than room. It stops at damage, which may be needed still, unless force is
+// given: then that stays behind.
+func (s *Store) evacuate(mover *segment.Mover, id uint64, room int, force bool) (left []index.DeadKey, err error) {
 	state, _ := s.index.State(id)
 	left = []index.DeadKey{}
 	var batch []*segment.Record
@@ -235,7 +245,11 @@ func (s *Store) evacuate(mover *segment.Mover, id uint64, force bool) (left []in
 		return nil
 	}
 	scan, err := s.segs.Scan(id, 0, state.End, func(f *segment.Found) error {
-		if f.Kind == segment.Put || f.Kind == segment.Delete {
+		switch {
+		case f.Kind != segment.Put && f.Kind != segment.Delete:
+		case len(left) >= room:
+			left, room = nil, 0
+		default:
 			left = append(left, index.DeadKey{Incarnation: f.Incarnation, Key: bytes.Clone(f.Key)})
 		}
 		fate, err := s.index.Fate(f)

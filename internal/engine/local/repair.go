@@ -205,7 +205,7 @@ func (c *checker) leaveDamaged(s *Store) error {
 		if !known || !state.Sealed || state.Doomed {
 			continue
 		}
-		if _, err := s.evacuate(mover, id, true); err != nil {
+		if _, err := s.evacuate(mover, id, 0, true); err != nil {
 			return errors.Join(err, mover.Seal())
 		}
 		emptied = append(emptied, id)
