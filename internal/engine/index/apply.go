@@ -189,6 +189,9 @@ func (t *tx) record(r *segment.Record) error {
 		return t.extent(r)
 	case segment.Directory:
 		t.dead(r.Loc)
+		if s := t.state(r.Loc.Segment); s != nil {
+			s.Listed = max(s.Listed, r.Loc.Offset)
+		}
 		return nil
 	case segment.Fence:
 		return t.fence(r)

@@ -15,7 +15,7 @@
 //	"e" stage 8, number 4                  → segment 8, offset 8, header 4, body 4, incarnation 8, owner's key
 //	"h" incarnation 8, key                 → tombstone: seq 8, segment 8, offset 8, header 4; then uv segments
 //	"l" incarnation 8                      → objects 8, bytes 8
-//	"s" segment 8                          → checkpoint 8, fenced end 8, dead 8, punched 8, flags 1 (1 sealed, 2 doomed)
+//	"s" segment 8                          → checkpoint 8, fenced end 8, dead 8, punched 8, listed 8, flags 1 (1 sealed, 2 doomed)
 //	"q" incarnation 8, key                 → seq 8, segment 8, offset 8
 //	"m" name                               → depends on the name
 //

@@ -218,6 +218,7 @@ type State struct {
 	End     int64 // a fence says that the segment ends here; 0 if there is none
 	Dead    int64 // bytes of records that nothing refers to
 	Punched int64 // bytes of them that were given back
+	Listed  int64 // directories list the records before it
 	Sealed  bool  // never written again
 	Doomed  bool  // all that lives was moved away durably: the file may go
 }
@@ -232,6 +233,7 @@ func appendState(dst []byte, s *State) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.End))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Dead))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Punched))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Listed))
 	var flags byte
 	if s.Sealed {
 		flags |= stateSealed
@@ -243,11 +245,14 @@ func appendState(dst []byte, s *State) []byte {
 }
 
 func parseState(v []byte) (State, error) {
-	if len(v) != 33 {
+	if len(v) != 41 {
 		return State{}, errShort("segment state", v)
 	}
 	number := func(i int) int64 { return int64(binary.LittleEndian.Uint64(v[i:])) }
-	return State{Applied: number(0), End: number(8), Dead: number(16), Punched: number(24), Sealed: v[32]&stateSealed != 0, Doomed: v[32]&stateDoomed != 0}, nil
+	return State{
+		Applied: number(0), End: number(8), Dead: number(16), Punched: number(24), Listed: number(32),
+		Sealed: v[40]&stateSealed != 0, Doomed: v[40]&stateDoomed != 0,
+	}, nil
 }
 
 func errShort(what string, v []byte) error {

@@ -239,3 +239,33 @@ func TestUnreadableSegment(t *testing.T) {
 		}
 	}
 }
+
+// TestFenceListsAll ends a segment by a crash after the index was flushed: the fence
+// lists what lies before the checkpoint, too, so that damage there costs one key.
+func TestFenceListsAll(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	cfg := local.Config{Reserve: -1, Segments: 1}
+	s := open(t, disk.New(mem), cfg)
+	if _, err := s.CreateBucket(t.Context(), "bucket", object.BucketConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "key", []byte("before the checkpoint"))
+	put(t, s, "other", []byte("as well"))
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mem = mem.CrashClone(vfs.CrashCloneCfg{})
+	s = open(t, disk.New(mem), cfg)
+	put(t, s, "more", []byte("behind the fence"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, mem, []byte("before the checkpoint"), -20)
+	s, _ = rebuilt(t, mem)
+	if got, err := get(s, "key", nil); !errors.Is(err, fault.Corrupt) {
+		t.Errorf("the key is %q, %v", got, err)
+	}
+	if got, err := get(s, "other", nil); err != nil || string(got) != "as well" {
+		t.Errorf("another key is %q, %v", got, err)
+	}
+}

@@ -85,10 +85,18 @@ func (r *replayer) segment(id uint64) (bool, error) {
 	if err := r.segs.Sync(id); err != nil { // what is served from here on rests on it
 		return false, err
 	}
-	run := segmentReplay{replayer: r, id: id, fenced: state.End > 0, held: math.MaxInt64}
-	scan, err := r.segs.Scan(id, state.Applied, state.End, run.visit)
+	run := segmentReplay{replayer: r, id: id, applied: state.Applied, fenced: state.End > 0, held: math.MaxInt64}
+	from := state.Applied
+	if !state.Sealed {
+		from = min(from, state.Listed) // a fence lists what no directory does
+	}
+	scan, err := r.segs.Scan(id, from, state.End, run.visit)
 	if err != nil {
 		return false, err
+	}
+	scan.Holes = slices.DeleteFunc(scan.Holes, func(h segment.Hole) bool { return h.End <= state.Applied })
+	for i := range scan.Holes {
+		scan.Holes[i].Start = max(scan.Holes[i].Start, state.Applied) // what lay before, the index knows
 	}
 	if err := run.settle(&scan); err != nil {
 		return false, err
@@ -176,6 +184,7 @@ func listing(segs *segment.Set, id uint64) ([]segment.Listed, error) {
 type segmentReplay struct {
 	*replayer
 	id       uint64
+	applied  int64             // what lies before it, the index has seen
 	fenced   bool              // all that the scan visits had been synced
 	reached  int64             // behind the record visited last
 	held     int64             // no checkpoint goes further until it is known what lay in the hole there
@@ -191,6 +200,10 @@ func (s *segmentReplay) visit(f *segment.Found) error {
 	s.reached = f.Loc.End()
 	rec := &segment.Record{Header: f.Header, Loc: f.Loc}
 	rec.Key, rec.Attrs = bytes.Clone(f.Key), bytes.Clone(f.Attrs)
+	if f.Loc.Offset < s.applied {
+		s.list(rec)
+		return nil
+	}
 	s.unproven = append(s.unproven, rec)
 	if s.fenced {
 		return s.prove(s.reached)
@@ -243,12 +256,17 @@ func (s *segmentReplay) settle(scan *segment.Scan) error {
 	return s.prove(scan.End)
 }
 
-// take applies one record, in groups.
-func (s *segmentReplay) take(rec *segment.Record) error {
+// list notes what no directory lists.
+func (s *segmentReplay) list(rec *segment.Record) {
 	if rec.Kind == segment.Directory {
 		s.unlisted = s.unlisted[:0]
 	}
 	s.unlisted = append(s.unlisted, segment.List(&rec.Header, rec.Loc))
+}
+
+// take applies one record, in groups.
+func (s *segmentReplay) take(rec *segment.Record) error {
+	s.list(rec)
 	s.group = append(s.group, rec)
 	if len(s.group) < replayBatch {
 		return nil
