@@ -133,7 +133,6 @@ func (m *machine) config() local.Config {
 }
 
 // maintain does at once what Run does in time. It may fail where the disk does.
-func (w *world) maintain() {
-	_ = w.store.Flush(w.ctx)
-	_ = w.store.Reclaim(w.ctx)
+func (w *world) maintain() error {
+	return errors.Join(w.store.Flush(w.ctx), w.store.Reclaim(w.ctx))
 }

@@ -94,7 +94,7 @@ func (m *model) moves() []move {
 		{6, "upload", m.multipart},
 		{3, "log", func() { m.must(m.append([]string{"iam", "settings"}[m.random.IntN(2)])) }},
 		{1, "quota", func() { m.must(m.setQuota(1<<40 + m.random.Uint64N(100))) }},
-		{2, "maintain", m.maintain},
+		{2, "maintain", func() { m.must(m.maintain()) }},
 		{4, "hold a reader", m.hold},
 		{4, "read what was held", m.readHeld},
 		{1, "compare", m.compare},

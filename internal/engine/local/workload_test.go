@@ -260,7 +260,7 @@ func mixedPhase(w *world) {
 		_ = w.append("iam")
 		_ = w.append("settings")
 	}
-	w.maintain()
+	_ = w.maintain()
 }
 
 func multipartPhase(w *world) {
@@ -307,13 +307,13 @@ func compactionPhase(w *world) {
 			_ = w.put(key(i), 18_000, object.Precondition{})
 		}
 	}
-	w.maintain()
+	_ = w.maintain()
 	for i := range 30 {
 		w.get(key(i))
 		_ = w.put(key(i), 17_000+i, object.Precondition{})
 	}
-	w.maintain()
-	w.maintain()
+	_ = w.maintain()
+	_ = w.maintain()
 }
 
 func concurrentPhase(w *world) {
@@ -330,7 +330,7 @@ func concurrentPhase(w *world) {
 			}
 		})
 	}
-	group.Go(w.maintain)
+	group.Go(func() { _ = w.maintain() })
 	group.Wait()
 }
 
@@ -352,5 +352,5 @@ func fullPhase(w *world) {
 			_ = w.delete(key(i - 3))
 		}
 	}
-	w.maintain()
+	_ = w.maintain()
 }
