@@ -13,7 +13,7 @@
 //
 //	"o" incarnation 8, key                 → seq 8, segment 8, offset 8, header 4, body 4, stage 8, attributes
 //	"e" stage 8, number 4                  → segment 8, offset 8, header 4, body 4, incarnation 8, owner's key
-//	"h" incarnation 8, key                 → tombstone: seq 8, segment 8, offset 8, header 4; then uv segments
+//	"h" incarnation 8, key                 → tombstone: seq 8, segment 8, offset 8, header 4, body 4; then uv segments
 //	"l" incarnation 8                      → objects 8, bytes 8
 //	"s" segment 8                          → checkpoint 8, fenced end 8, dead 8, punched 8, listed 8, flags 1 (1 sealed, 2 doomed)
 //	"q" incarnation 8, key                 → seq 8, segment 8, offset 8

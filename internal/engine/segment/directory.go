@@ -55,8 +55,8 @@ func (h Hole) Cover(listed []Listed) (lost []Listed, whole bool) {
 }
 
 // ParseDirectory calls visit for each entry of a Directory's or Fence's
-// attributes. end is where the listed segment ends (a Fence) or the directory's
-// own offset; segment is the one that the entries lie in. It is false if attrs
+// attributes. end is where the listed segment ends (a Fence), or the part of it that
+// is listed so far; segment is the one that the entries lie in. It is false if attrs
 // are malformed.
 func ParseDirectory(attrs []byte, visit func(Listed)) (segment uint64, end int64, ok bool) {
 	next := func() uint64 {

@@ -30,7 +30,7 @@
 //	offset  size
 //	0       4     magic "LREC"
 //	4       1     kind: 1 put, 2 delete, 3 extent, 4 directory, 5 fence
-//	5       1     flags: 1 chained (counts only with the next record), 2 last (seals), 4 closing (only the last directory follows)
+//	5       1     flags: 1 chained (counts only with the next record where a crash may have torn them), 2 last (seals), 4 closing (only the last directory follows)
 //	6       2     length of key
 //	8       4     length of header, H = 64 + key + attributes + 4 × blocks
 //	12      4     length of body
@@ -46,15 +46,15 @@
 //
 // The salt is secret, so a body that contains a segment file does not pass for
 // records when a scan looks for the next one behind a hole. The base tells
-// damage from a torn write: what lies before the base of any later record had
-// been synced.
+// damage from a torn write: what lies before the base of any later record, and
+// before a fence or a seal, had been synced.
 //
 // # Directory
 //
 // Every few hundred records, and when a segment is sealed, a directory lists
 // the records since the one before (attributes, all numbers uvarint):
 //
-//	segment, own offset, then for each record: kind (1 byte), offset, size, seq, incarnation, key length, key
+//	segment, end of the listed part, then for each record: kind (1 byte), offset, size, seq, incarnation, key length, key
 //
 // so that a scan that misses a record knows which key it held. Two directories
 // seal a segment: a closing one, and a last one that lists the closing one. A fence has the

@@ -34,9 +34,6 @@ type Config struct {
 	// Seq returns the last seq drawn, which directories carry, so that a rebuilt
 	// index never draws one again; default 0.
 	Seq func() uint64
-
-	// Room, if set, is called before a segment is created, and may refuse.
-	Room func() error
 }
 
 func (c *Config) check() error {
@@ -257,11 +254,6 @@ func (s *Set) Sync(id uint64) error {
 func (s *Set) create() (*writer, error) {
 	s.room.Lock()
 	defer s.room.Unlock()
-	if s.cfg.Room != nil {
-		if err := s.cfg.Room(); err != nil {
-			return nil, err
-		}
-	}
 	s.mu.Lock()
 	id := s.next
 	s.next++
