@@ -190,3 +190,56 @@ func FuzzParseDirectory(f *testing.F) {
 		segment.ParseDirectory(attrs, func(segment.Listed) {})
 	})
 }
+
+// TestMoverGivesUp fails the sync that seals a mover's segment: no file stays open,
+// and a fence says where that segment ends.
+func TestMoverGivesUp(t *testing.T) {
+	for _, failures := range []int{1, 2} {
+		t.Run(fmt.Sprint(failures), func(t *testing.T) {
+			mem := vfs.NewCrashableMem()
+			left := 0
+			fs := disk.Inject(disk.New(mem), func(op disk.Op) disk.Outcome {
+				if left > 0 && op.Kind == disk.OpSync && strings.HasSuffix(op.Path, ".seg") {
+					left--
+					return disk.Outcome{Err: syscall.EIO}
+				}
+				return disk.Outcome{}
+			})
+			sealed := map[uint64]bool{}
+			if err := fs.MkdirAll("/segments", 0o700); err != nil {
+				t.Fatal(err)
+			}
+			s, _, err := segment.Open(fs, "/segments", segment.Config{Segments: 1, Apply: func(g *segment.Group) error {
+				sealed[g.Segment] = g.Sealed
+				for _, r := range g.Records {
+					if id, _, ok := segment.ParseDirectory(r.Attrs, func(segment.Listed) {}); ok && r.Kind == segment.Fence {
+						sealed[id] = true
+					}
+				}
+				return nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := s.Mover()
+			if err := m.Append([]*segment.Record{record("moved", []byte("x"))}); err != nil {
+				t.Fatal(err)
+			}
+			left = failures
+			if err := m.Seal(); !errors.Is(err, syscall.EIO) {
+				t.Errorf("seal: %v", err)
+			}
+			if err := s.Append(record("next", nil)); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for id, done := range sealed {
+				if !done {
+					t.Errorf("segment %d is neither sealed nor fenced", id)
+				}
+			}
+		})
+	}
+}

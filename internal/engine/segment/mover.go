@@ -32,12 +32,18 @@ func (m *Mover) Append(recs []*Record) error {
 	return m.w.commit([]*op{{recs: recs}})
 }
 
-// Seal ends the Mover's segment, if it has begun one.
+// Seal ends the Mover's segment, if it has begun one, with a seal or, where that
+// fails, with a fence, which the next group takes along.
 func (m *Mover) Seal() error {
 	if m.w.seg == nil {
 		return nil
 	}
-	return m.w.seal()
+	err := m.w.seal()
+	if m.w.seg != nil { // nobody would write into it any more
+		m.w.distrust()
+		err = errors.Join(err, m.w.close())
+	}
+	return err
 }
 
 // Copy reads a record for moving it. Its body was verified.
