@@ -86,6 +86,27 @@ func durabilityDefects() []Defect {
 			Package: enginePackage, Tests: crashTests,
 		},
 		{
+			Name: "damage at a fence taken for torn", Why: "an older state is served when the index is built again",
+			File:    "internal/engine/segment/scan.go",
+			Old:     "s.result.Proven = max(s.maxBase, s.fence)",
+			New:     "s.result.Proven = s.maxBase",
+			Package: enginePackage, Tests: "^TestDamageBeforeAFence$",
+		},
+		{
+			Name: "checkpoint ahead of a loss", Why: "a crash in mid-rebuild forgets what is lost",
+			File:    "internal/engine/local/replay.go",
+			Old:     "return s.flush(min(rec.Loc.End(), s.held), false)",
+			New:     "return s.flush(rec.Loc.End(), false)",
+			Package: enginePackage, Tests: "^TestCrashWhileRebuilding$",
+		},
+		{
+			Name: "repair drops a tombstone", Why: "what was deleted is back when the index is rebuilt",
+			File:    "internal/engine/local/repair.go",
+			Old:     "if !found { // the record that said so may be the one that is damaged",
+			New:     "if !found && err != nil {",
+			Package: enginePackage, Tests: "^TestRepair",
+		},
+		{
 			Name: "quota counted after the write", Why: "writes at once exceed it",
 			File:    "internal/engine/local/bucket.go",
 			Old:     "\tb.used += growth\n",
