@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/larder-cache/larder/internal/engine/disk"
@@ -214,7 +215,8 @@ func (c *checker) openIndex() {
 	}
 	if err != nil {
 		c.rotten = true
-		c.damage(Finding{What: fmt.Sprintf("the index cannot be read, and can be rebuilt from the segments: %v", err)})
+		why, _, _ := strings.Cut(err.Error(), "\n")
+		c.damage(Finding{What: "the index cannot be read, and can be rebuilt from the segments: " + why})
 		return
 	}
 	c.index = x
@@ -348,7 +350,10 @@ func (c *checker) record(f *segment.Found) error {
 	switch {
 	case errors.Is(err, segment.ErrDamaged):
 		what := "the body is damaged"
-		if !live {
+		switch {
+		case c.index == nil:
+			what = "the body is damaged; without an index nobody knows whether it is needed"
+		case !live:
 			what = "the body is damaged; nothing refers to it"
 		}
 		c.bodies = append(c.bodies, damagedBody{
