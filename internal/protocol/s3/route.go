@@ -166,7 +166,7 @@ func subresource(query edge.Query) (string, error) {
 			return "", invalid("The query parameter " + query[i].Name + " is not valid UTF-8.")
 		}
 		if name := query[i].Name; subresources[name] {
-			if found != "" {
+			if found != "" && found != name {
 				return "", invalid("Conflicting query string parameters: " + found + ", " + name)
 			}
 			found = name
