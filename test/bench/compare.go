@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,12 +19,14 @@ const (
 	connections = 32
 	bodySize    = 46 << 10 // bytes, the mean of a published compile cache
 	population  = 4000     // objects that are read
+	fresh       = 120_000  // objects that are written: sccache writes a key once, after it missed
 )
 
 // contender is a server with what it is asked.
 type contender struct {
 	*server
 	calls map[string][]bench.Call
+	put   atomic.Int64 // how many of its calls were sent
 }
 
 // measurement is one server's median over its turns.
@@ -131,7 +134,12 @@ func (c *contender) turn(ctx context.Context, kind string, length time.Duration)
 	calls := c.calls[kind]
 	result, err := bench.Run(ctx, bench.Load{
 		Server: c.url, Workers: connections, Duration: length,
-		Next: func(random *rand.Rand) *bench.Call { return &calls[random.IntN(len(calls))] },
+		Next: func(random *rand.Rand) *bench.Call {
+			if kind == "put" {
+				return &calls[int(c.put.Add(1)-1)%len(calls)]
+			}
+			return &calls[random.IntN(len(calls))]
+		},
 	})
 	if err != nil {
 		return measurement{}, err
@@ -167,23 +175,26 @@ func (c *contender) prepare(ctx context.Context) error {
 	for i := range body {
 		body[i] = byte(random.Uint32())
 	}
-	keys, spare := bench.Keys("bench", population, random), bench.Keys("spare", population, random)
+	keys, spare := bench.Keys("bench", population, random), bench.Keys("spare", fresh, random)
 	nowhere := *c.target
 	if c.name == "baseline" {
 		nowhere.Bucket = "miss" // it tells a miss by its path
 	}
-	for i := range keys {
-		for _, call := range []struct {
+	for i := range spare {
+		for n, call := range []struct {
 			target            *bench.Target
 			kind, method, key string
 			body              []byte
 			status            int
 		}{
-			{&nowhere, "miss", http.MethodGet, "absent-" + spare[i], nil, http.StatusNotFound},
-			{c.target, "get", http.MethodGet, keys[i], nil, http.StatusOK},
-			{c.target, "fill", http.MethodPut, keys[i], body, http.StatusOK},
 			{c.target, "put", http.MethodPut, spare[i], body, http.StatusOK},
+			{&nowhere, "miss", http.MethodGet, "absent-" + spare[i], nil, http.StatusNotFound},
+			{c.target, "get", http.MethodGet, keys[i%population], nil, http.StatusOK},
+			{c.target, "fill", http.MethodPut, keys[i%population], body, http.StatusOK},
 		} {
+			if n > 0 && i >= population {
+				break
+			}
 			rendered, err := call.target.Render(call.kind, call.method, call.key, "", call.body, call.status)
 			if err != nil {
 				return err
