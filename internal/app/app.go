@@ -40,10 +40,10 @@ func Run(ctx context.Context, cfg Config, process Process) error {
 	return errors.Join(err, s.close())
 }
 
-// gcPercent lets the heap grow to three and a half times what is in use, some 40
+// gcPercent lets the heap grow to three times what is in use, some 40
 // MiB of caches and buffers whatever is stored, before garbage is collected: at
 // Go's 100 the collector takes a fifth of a small request's time.
-const gcPercent = 250
+const gcPercent = 200
 
 // server is everything that runs, in the order in which it is opened.
 type server struct {
