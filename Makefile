@@ -46,7 +46,7 @@ race: ## the same under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
 mutants: ## plant defects, one at a time, and demand that a test catches each
-	cd tools && go run ./mutants
+	cd tools && go test -count=1 ./mutants && go run ./mutants
 
 $(LINT):
 	mkdir -p $(@D)

@@ -41,11 +41,12 @@ func TestOutcomes(t *testing.T) {
 	var out bytes.Buffer
 	err := plantAll(t.Context(), &tester{root: root, green: map[string]bool{}}, []Defect{
 		defect("wrong sum", "1 + 1", "1 + 2"),
+		defect("dies elsewhere", "1 + 1", "func() int { go panic(2); select {} }()"),
 		defect("harmless", "1 + 1", "3 - 1"),
 		defect("outdated", "2 + 2", "5"),
 		defect("does not build", "1 + 1", "one"),
 	}, &out)
-	for _, want := range []string{"wrong sum", "caught", "TestTwo/sum", "MISSED", "1 of 4 defects"} {
+	for _, want := range []string{"wrong sum", "caught", "TestTwo/sum", "the process, which died", "MISSED", "2 of 5 defects"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in the table:\n%s", want, &out)
 		}

@@ -113,6 +113,9 @@ func (t *tester) wantGreen(ctx context.Context, d Defect) error {
 // process died or its time was up.
 var fallen = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^\s+(Test\S+) \([0-9hms.]+\)$`)
 
+// died finds the end of a process in a goroutine that is no test's.
+var died = regexp.MustCompile(`(?m)^(panic|fatal error): `)
+
 // test runs go test and returns the names of the red tests.
 func (t *tester) test(ctx context.Context, d Defect, flags ...string) ([]string, []byte, error) {
 	args := append([]string{"test", "-count=1", "-failfast", "-timeout=240s", "-run", d.Tests}, flags...)
@@ -129,6 +132,9 @@ func (t *tester) test(ctx context.Context, d Defect, flags ...string) ([]string,
 	var red []string
 	for _, match := range fallen.FindAllSubmatch(output, -1) {
 		red = append(red, string(match[1])+string(match[2]))
+	}
+	if len(red) == 0 && died.Match(output) {
+		red = []string{"the process, which died"}
 	}
 	if len(red) == 0 || bytes.Contains(output, []byte("[build failed]")) {
 		return nil, output, errors.New("the tests did not build, or ended without naming a test")
