@@ -106,7 +106,7 @@ func (r *request) once() error {
 func twice(query edge.Query) string {
 	for i := range query {
 		for j := range i {
-			if query[i].Name == query[j].Name && query[i].Name != "events" { // a list, of what is not offered
+			if query[i].Name == query[j].Name {
 				return query[i].Name
 			}
 		}

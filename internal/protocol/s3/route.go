@@ -136,6 +136,9 @@ func (p *Protocol) Route(req *edge.Request) (*edge.Operation, error) {
 	if !ok {
 		return nil, unrouted(found)
 	}
+	if name := twice(req.Query); name != "" {
+		return nil, invalid("The query parameter " + name + " was given more than once.")
+	}
 	if err := misplaced(found, req.Query); err != nil {
 		return nil, err
 	}
@@ -150,16 +153,10 @@ func (p *Protocol) Route(req *edge.Request) (*edge.Operation, error) {
 	return operation, nil
 }
 
-// subresource returns the parameter that chooses the operation. Two of them are
-// an error: which one counts must not be a matter of taste. So is a parameter that
-// is not UTF-8, since answers repeat them.
+// subresource returns the parameter that chooses the operation. Two different ones
+// are an error: which one counts must not be a matter of taste. So is a parameter
+// that is not UTF-8, since answers repeat them.
 func subresource(query edge.Query) (string, error) {
-	if len(query) == 0 {
-		return "", nil
-	}
-	if name := twice(query); name != "" {
-		return "", invalid("The query parameter " + name + " was given more than once.")
-	}
 	found := ""
 	for i := range query {
 		if !utf8.ValidString(query[i].Value) {
